@@ -1,0 +1,174 @@
+"""From a batch of a table to checked rows to score: target, forecast, weight, groups."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from logloss.design.target import Target
+from logloss.errors import ColumnError, LogitError, ProbabilityError, RowError, WeightError
+from logloss.models import Model
+from logloss.rows.protocols import Batch
+from logloss.scoring.state import Groups, ScoredRows
+from logloss.scoring.sums import FloatArray
+
+#: A column split by has no more distinct values than this.
+MAX_LEVELS = 1_000
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Batches of a table → rows to score; raises at the first value that breaks a rule.
+
+    Attributes
+    ----------
+    target : Target
+        Reads y.
+    prob, logit, model : str, str, Model or None
+        Where forecasts come from; exactly one is given.
+    weight : str or None
+        Column of sample weights.
+    cluster, by : tuple of str
+        Columns whose values together name a cluster; columns to split by, each by itself.
+    """
+
+    target: Target
+    prob: str | None = None
+    logit: str | None = None
+    model: Model | None = None
+    weight: str | None = None
+    cluster: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that are read."""
+        given = (self.target.name, self.prob, self.logit, self.weight, *self.cluster, *self.by)
+        learned = () if self.model is None else self.model.design.columns
+        return tuple(dict.fromkeys(name for name in (*given, *learned) if name is not None))
+
+    def __call__(self, batch: Batch) -> ScoredRows:
+        """Read one batch."""
+        clusters = None
+        for name in self.cluster:
+            groups = _groups(batch, name)
+            clusters = groups if clusters is None else clusters.crossed(groups)
+        return ScoredRows(
+            first_row=batch.first_row,
+            y=self.target.encode(batch),
+            forecasts=self._forecasts(batch),
+            on_logits=self.prob is None,
+            weight=None if self.weight is None else _weights(batch, self.weight),
+            clusters=clusters,
+            by=tuple(_levels(batch, name) for name in self.by),
+        )
+
+    def _forecasts(self, batch: Batch) -> npt.NDArray[np.floating]:
+        if self.model is not None:
+            return self.model.logits(batch)
+        if self.logit is not None:
+            values = _numbers(batch, self.logit)
+            _refuse(
+                batch, self.logit, values, np.isnan(values), LogitError, "is missing or not a number"
+            )
+            return values
+        assert self.prob is not None
+        values = _numbers(batch, self.prob)
+        hint = "is not a probability in [0, 1]; logits are given with `logit`"
+        outside = ~((values >= 0) & (values <= 1))
+        _refuse(batch, self.prob, values, outside, ProbabilityError, hint)
+        return values
+
+
+def check_columns(schema: pa.Schema, roles: Sequence[tuple[str, str]], where: str) -> None:
+    """Raise ColumnError unless every (role, column) names one column of the table."""
+    for role, name in roles:
+        found = schema.names.count(name)
+        if found > 1:
+            raise ColumnError(f"{where} has {found} columns named {name!r} (asked for as {role})")
+        if found == 0:
+            near = difflib.get_close_matches(name, schema.names, n=1)
+            known = f"did you mean {near[0]!r}?" if near else f"it has {_listed(schema.names)}"
+            raise ColumnError(f"{where} has no column {name!r} (asked for as {role}); {known}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (" …" if len(names) > 10 else "")
+
+
+def _numbers(batch: Batch, name: str) -> npt.NDArray[np.floating]:
+    """Return a column as float32 where it is one, else as float64; missing is NaN."""
+    column = batch.table.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if not pa.types.is_float32(column.type):
+        try:
+            column = column.cast(pa.float64(), safe=False)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise ColumnError(
+                f"column {name!r} holds {column.type}, where numbers are needed"
+            ) from error
+    values: npt.NDArray[np.floating] = column.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _weights(batch: Batch, name: str) -> FloatArray:
+    values = _numbers(batch, name).astype(np.float64)
+    wrong = ~((values >= 0) & np.isfinite(values))
+    _refuse(batch, name, values, wrong, WeightError, "is not a weight: finite and 0 or more")
+    return values
+
+
+def _refuse(
+    batch: Batch,
+    name: str,
+    values: npt.NDArray[Any],
+    wrong: npt.NDArray[np.bool_],
+    kind: type[RowError],
+    rule: str,
+) -> None:
+    """Raise `kind` for the first row where `wrong` is true."""
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        row, value = batch.first_row + first, float(values[first])
+        shown = "an empty value" if np.isnan(value) else repr(value)
+        raise kind(f"column {name!r}, row {row}: {shown} {rule}", index=row, value=value)
+
+
+def _groups(batch: Batch, name: str) -> Groups:
+    """Number the distinct values of a column; null and NaN are one group, None."""
+    column = batch.table.column(name)
+    if pa.types.is_nested(column.type):
+        raise ColumnError(f"column {name!r} holds {column.type}, whose values cannot be grouped")
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    values = [*column.dictionary.to_pylist(), None]
+    codes = column.indices.cast(pa.int64()).fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+    used = np.bincount(codes, minlength=len(values)) > 0
+    # NaN is not equal to itself, so it would be a new key in every block
+    keys = tuple(None if value != value else value for value in values)
+    return Groups(
+        tuple(keys[place] for place in np.flatnonzero(used)), (np.cumsum(used) - 1)[codes]
+    )
+
+
+def _levels(batch: Batch, name: str) -> Groups:
+    groups = _groups(batch, name)
+    refuse_many(name, len(groups.keys))
+    return groups
+
+
+def refuse_many(name: str, n_levels: int) -> None:
+    """Raise ColumnError if a column to split by has too many levels."""
+    if n_levels > MAX_LEVELS:
+        raise ColumnError(
+            f"`by` column {name!r} has more than {MAX_LEVELS:,} distinct values: "
+            "group it into ranges or kinds first, or name another column"
+        )
