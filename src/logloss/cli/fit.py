@@ -1,0 +1,81 @@
+"""`logloss fit`: a table and its target to a model file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import logloss
+from logloss.cli.options import Data, Json, Positive, Target, Weight, split_names
+from logloss.cli.terminal import Answer, steps_progress, to_json
+
+EXAMPLE = (
+    "\b\nExample:\n"
+    "  logloss fit examples/data/flights_train.parquet --target late \\\n"
+    "      --drop month,day -o out/model.json"
+)
+
+
+class Prior(StrEnum):
+    """What is known of the coefficients before the data."""
+
+    WEAK = "weak"
+    NONE = "none"
+
+
+def fit(
+    data: Data,
+    target: Target,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="MODEL", help="The model file to write (JSON)."),
+    ],
+    features: Annotated[
+        str | None,
+        typer.Option(metavar="COL,COL", help="Columns to use; by default all that are left."),
+    ] = None,
+    drop: Annotated[
+        str | None, typer.Option(metavar="COL,COL", help="Columns to leave out.")
+    ] = None,
+    weight: Weight = None,
+    offset: Annotated[
+        str | None, typer.Option(metavar="COL", help="Column of fixed additions to the logit.")
+    ] = None,
+    positive: Positive = None,
+    prior: Annotated[
+        Prior,
+        typer.Option(
+            help="weak: coefficients are N(0, 2.5²), numbers scaled to a standard deviation of ½; "
+            "none: maximum likelihood.",
+        ),
+    ] = Prior.WEAK,
+    alpha: Annotated[
+        float, typer.Option(metavar="A", min=0, help="Strength of an additional L2 penalty.")
+    ] = 0.0,
+    json: Json = False,
+) -> Answer:
+    """Fit a logistic regression to a table.
+
+    The table is read straight from where it lies, in pieces: numbers and categories,
+    missing values and all.
+    """
+    with steps_progress("fit") as watch:
+        model = logloss.fit(
+            data,
+            target,
+            features=split_names(features) or None,
+            drop=split_names(drop),
+            weight=weight,
+            offset=offset,
+            positive=positive,
+            prior=None if prior is Prior.NONE else prior.value,
+            alpha=alpha,
+            watch=watch,
+        )
+    model.save(output)
+    if json:
+        return Answer(to_json({"model": str(output), **model.describe()}))
+    return Answer(f"{model}\nmodel: {output}")

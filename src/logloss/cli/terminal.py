@@ -1,0 +1,109 @@
+"""What the command line says besides its answer: one-line errors and warnings, progress."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+#: Called with the rows done and the rows in all.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb has found: the text for standard output, and the exit code."""
+
+    text: str
+    code: int = 0
+
+
+def to_json(record: Mapping[str, Any]) -> str:
+    """Return a record as JSON, "inf", "-inf" and "nan" as strings."""
+    from logloss import files  # brings NumPy, which --help does without
+
+    return files.dump_record(record)
+
+
+def one_line(message: object) -> str:
+    """Return the message with every run of white space, line ends too, as one space."""
+    return " ".join(str(message).split())
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning as one line on standard error; takes the place of `warnings.showwarning`."""
+    del category, filename, lineno, line  # where in the source it stands helps no user
+    print(f"logloss: warning: {one_line(message)}", file=file or sys.stderr)
+
+
+@contextmanager
+def polite_end() -> Iterator[None]:
+    """Let a polite kill end the work as Ctrl-C does, so that no half file stays behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def rows_progress(words: str) -> Iterator[Progress | None]:
+    """Show how many rows are done, on a terminal; yield None where standard error is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _above_the_bar(), Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(words, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+@contextmanager
+def steps_progress(words: str) -> Iterator[Callable[[Any], None] | None]:
+    """Show where a fit stands, on a terminal; yield None where standard error is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with _above_the_bar(), Console(stderr=True).status(words) as status:
+
+        def show(point: Any) -> None:
+            status.update(
+                f"{words}: {point.scan} scans · loss {point.objective:.6f} · "
+                f"{point.bound:.1g} standard errors from the optimum"
+            )
+
+        yield show
+
+
+@contextmanager
+def _above_the_bar() -> Iterator[None]:
+    """Keep warnings back while something moves on the terminal, and show them after it."""
+    with warnings.catch_warnings(record=True) as kept:
+        yield
+    for warning in kept:
+        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
