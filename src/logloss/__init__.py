@@ -1,0 +1,109 @@
+"""Measure, minimise and explain binary cross-entropy.
+
+Every public name is here, and loaded when it is first used: ``import logloss`` needs
+numpy alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+from logloss import errors
+
+if TYPE_CHECKING:
+    from logloss.fitting import fit
+    from logloss.logistic.estimator import LogisticRegression
+    from logloss.losses import (
+        binary_cross_entropy,
+        binary_cross_entropy_with_logits,
+        entropy,
+        kl_divergence,
+        logit,
+        loss_gradient,
+        loss_gradient_hessian,
+        sigmoid,
+    )
+    from logloss.models import Model, load
+    from logloss.network.estimator import NetworkClassifier
+    from logloss.plot import (
+        ReliabilityDisplay,
+        plot_decision_surface,
+        plot_loss,
+        plot_sigmoid,
+        plot_training,
+    )
+    from logloss.scoring.score import Score, score
+
+#: Public name → (module, extra that brings what the module needs).
+_HOMES = {
+    "binary_cross_entropy": ("losses", None),
+    "binary_cross_entropy_with_logits": ("losses", None),
+    "loss_gradient": ("losses", None),
+    "loss_gradient_hessian": ("losses", None),
+    "sigmoid": ("losses", None),
+    "logit": ("losses", None),
+    "entropy": ("losses", None),
+    "kl_divergence": ("losses", None),
+    "LogisticRegression": ("logistic.estimator", "tables"),
+    "NetworkClassifier": ("network.estimator", "torch"),
+    "fit": ("fitting", "tables"),
+    "Model": ("models", "tables"),
+    "load": ("models", "tables"),
+    "score": ("scoring.score", "tables"),
+    "Score": ("scoring.score", "tables"),
+    "plot_sigmoid": ("plot", "plot"),
+    "plot_loss": ("plot", "plot"),
+    "plot_training": ("plot", "plot"),
+    "plot_decision_surface": ("plot", "plot"),
+    "ReliabilityDisplay": ("plot", "plot"),
+}
+
+__version__ = _version("logloss")
+__all__ = [
+    "LogisticRegression",
+    "Model",
+    "NetworkClassifier",
+    "ReliabilityDisplay",
+    "Score",
+    "__version__",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "entropy",
+    "errors",
+    "fit",
+    "kl_divergence",
+    "load",
+    "logit",
+    "loss_gradient",
+    "loss_gradient_hessian",
+    "plot_decision_surface",
+    "plot_loss",
+    "plot_sigmoid",
+    "plot_training",
+    "score",
+    "sigmoid",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, extra = _HOMES[name]
+    try:
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if extra is None or (error.name or "").startswith(__name__):
+            raise
+        raise errors.MissingExtraError(
+            f"logloss.{name} needs {error.name}, which is not installed. "
+            f"Install the extra {extra!r}: pip install '.[{extra}]' in a clone of logloss.",
+            name=error.name,
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,142 @@
+"""`fit`: from a table to a model, in passes: the target, the design, the encoded rows, the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from logloss.design.block import ArrayShard, Block
+from logloss.design.design import Design, learn_design
+from logloss.design.target import Target, learn_target
+from logloss.logistic.fit import MAX_SCANS, fit_logistic
+from logloss.logistic.minimise import PathPoint
+from logloss.models import Model
+from logloss.rows.local import LocalEngine
+from logloss.rows.protocols import Batch, Engine
+from logloss.rows.source import Source, open_source
+
+
+def fit(
+    source: Any,
+    target: str,
+    *,
+    prior: str | None = "weak",
+    alpha: float = 0.0,
+    features: Sequence[str] | None = None,
+    drop: Sequence[str] = (),
+    weight: str | None = None,
+    offset: str | None = None,
+    positive: Any = None,
+    tol: float = 1e-3,
+    max_scans: int = MAX_SCANS,
+    engine: Engine | None = None,
+    watch: Callable[[PathPoint], None] | None = None,
+) -> Model:
+    """Fit a logistic regression to a table, straight from where it lies.
+
+    Parameters
+    ----------
+    source : path, table or stream
+        A Parquet, CSV, Arrow IPC or Feather file, a folder or Hive tree of them, a glob,
+        ``"-"`` for standard input, or anything with ``__arrow_c_stream__`` (pandas,
+        polars, DuckDB, pyarrow).
+    target : str
+        The column to predict: two values of any type, or proportions in [0, 1].
+    prior : {"weak", None}, default="weak"
+        "weak" is a weakly informative normal prior, under which real tables have an
+        optimum even where columns separate the classes; None is maximum likelihood.
+    alpha : float, default=0
+        Strength of an additional L2 penalty, ½·alpha·β², on the mean loss.
+    features : sequence of str, optional
+        Columns to use; by default all but `target`, `weight`, `offset` and `drop`.
+    drop : sequence of str, default=()
+        Columns to leave out.
+    weight, offset : str, optional
+        Columns of sample weights, and of fixed additions to the logit.
+    positive : object, optional
+        Which of the target's two values counts as 1; required for text.
+    tol : float, default=1e-3
+        Certified distance to the optimum at which to stop, in standard errors.
+    max_scans : int, default=100
+        Passes over the rows after which to give up, with a `ConvergenceWarning`.
+    engine : Engine, optional
+        What runs the passes; threads of this process by default.
+    watch : callable, optional
+        Called after every step with scans, objective, bound and step.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    SourceError, ColumnError, TargetError, WeightError, ArgumentError
+        If the data or an option cannot be used; the message says where and what to do.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from logloss import fit
+    >>> table = pa.table({"hours": [1.0, 2, 3, 4, 5, 6], "passed": [0, 0, 1, 0, 1, 1]})
+    >>> model = fit(table, "passed")
+    >>> model.predict(table)["probability"][0].as_py() < 0.5
+    True
+    """
+    engine = LocalEngine() if engine is None else engine
+    rows = open_source(source)
+    learned_target = learn_target(rows, target, positive=positive, engine=engine)
+    design = learn_design(
+        rows,
+        target=target,
+        features=features,
+        drop=tuple(drop),
+        weight=weight,
+        offset=offset,
+        engine=engine,
+    )
+    needed = rows.select([*design.columns, target])
+    encoded = engine.reduce(EncodePass(design, learned_target), needed)
+    fitted = fit_logistic(
+        encoded.source(rows.name),
+        design.layout,
+        engine,
+        alpha=alpha,
+        prior=prior,
+        tol=tol,
+        max_scans=max_scans,
+        watch=watch,
+    )
+    return Model(
+        target=learned_target,
+        design=design,
+        predictor=fitted.predictor,
+        fit_summary=fitted.summary,
+    )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Blocks held in memory, in the order of their rows; a partial."""
+
+    blocks: tuple[Block, ...]
+
+    def __add__(self, other: Self, /) -> Self:
+        return type(self)(tuple(sorted(self.blocks + other.blocks, key=lambda b: b.first_row)))
+
+    def source(self, name: str) -> Source[Block]:
+        """Return the blocks as a source, a shard each."""
+        shards = tuple(ArrayShard(block.first_row, block, name) for block in self.blocks)
+        return Source(shards=shards, schema=None, name=name)
+
+
+@dataclass(frozen=True)
+class EncodePass:
+    """Batches → `Encoded`: decoding happens once, the optimiser's scans read the result."""
+
+    design: Design
+    target: Target
+
+    def __call__(self, batches: Iterable[Batch], /) -> Encoded:
+        """Encode these batches."""
+        return Encoded(tuple(self.design.encode(batch, self.target) for batch in batches))

@@ -1,0 +1,1 @@
+"""Logistic regression: the objective, its minimiser, its certificate, and what to infer from it."""

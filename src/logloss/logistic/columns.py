@@ -1,0 +1,268 @@
+"""What one pass over the rows tells about each coefficient's column: centre, scale, weight.
+
+The optimiser works in standardised columns; this is where the standard comes
+from, and where weights and offsets are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from logloss.design.block import Block, Layout
+from logloss.errors import ArgumentError, WeightError
+from logloss.rows.protocols import Engine
+from logloss.rows.source import Source
+
+FloatArray = npt.NDArray[np.float64]
+
+#: A variance this much smaller than the squared distance to the shift has lost half its digits.
+_CANCELLATION = 1e-6
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over rows of positive weight; a partial.
+
+    Attributes
+    ----------
+    n : int
+        Rows of positive weight.
+    weight, target : float
+        Σw and Σwy.
+    low_target, high_target : float
+        Smallest and largest y.
+    has_offset : bool
+        Whether any row carries an offset.
+    first, second : ndarray of shape (p,)
+        Σw(x − shift) and Σw(x − shift)².
+    low, high : ndarray of shape (p,)
+        Smallest and largest value of each number.
+    two_valued : ndarray of shape (p,), bool
+        Whether no number other than `low` and `high` occurs.
+    levels : tuple of ndarray
+        Σw for each level of each code column.
+    """
+
+    n: int
+    weight: float
+    target: float
+    low_target: float
+    high_target: float
+    has_offset: bool
+    first: FloatArray
+    second: FloatArray
+    low: FloatArray
+    high: FloatArray
+    two_valued: npt.NDArray[np.bool_]
+    levels: tuple[FloatArray, ...]
+
+    def __add__(self, other: Self, /) -> Self:
+        low, high = np.fmin(self.low, other.low), np.fmax(self.high, other.high)
+        between = np.zeros(low.shape, bool)
+        for value in (self.low, self.high, other.low, other.high):
+            between |= (value > low) & (value < high)
+        return type(self)(
+            n=self.n + other.n,
+            weight=self.weight + other.weight,
+            target=self.target + other.target,
+            low_target=min(self.low_target, other.low_target),
+            high_target=max(self.high_target, other.high_target),
+            has_offset=self.has_offset or other.has_offset,
+            first=self.first + other.first,
+            second=self.second + other.second,
+            low=low,
+            high=high,
+            two_valued=self.two_valued & other.two_valued & ~between,
+            levels=tuple(a + b for a, b in zip(self.levels, other.levels, strict=True)),
+        )
+
+
+@dataclass(frozen=True)
+class MomentsPass:
+    """Blocks → `Moments` about `shift`, with weights and offsets checked."""
+
+    layout: Layout
+    shift: tuple[float, ...]
+
+    def __call__(self, blocks: Iterable[Block], /) -> Moments:
+        """Sum the moments of these blocks."""
+        p = len(self.layout.numbers)
+        total = Moments(
+            n=0,
+            weight=0.0,
+            target=0.0,
+            low_target=np.inf,
+            high_target=-np.inf,
+            has_offset=False,
+            first=np.zeros(p),
+            second=np.zeros(p),
+            low=np.full(p, np.nan),
+            high=np.full(p, np.nan),
+            two_valued=np.ones(p, bool),
+            levels=tuple(np.zeros(len(column)) for column in self.layout.levels),
+        )
+        for block in blocks:
+            total = total + self._of(block)
+        return total
+
+    def _of(self, block: Block) -> Moments:
+        _check(block)
+        assert block.y is not None, "a fit needs a target"
+        weight = np.ones(len(block)) if block.weight is None else block.weight
+        used = weight > 0
+        numbers, y, codes = block.numbers, block.y, block.codes
+        if not used.all():
+            numbers, y, codes, weight = numbers[used], y[used], codes[used], weight[used]
+        shifted = np.asarray(numbers, np.float64) - np.asarray(self.shift)
+        any_rows = len(y) > 0
+        empty = np.full(shifted.shape[1], np.nan)
+        low = numbers.min(axis=0).astype(np.float64) if any_rows else empty
+        high = numbers.max(axis=0).astype(np.float64) if any_rows else empty
+        return Moments(
+            n=len(y),
+            weight=float(weight.sum()),
+            target=float(weight @ y),
+            low_target=float(y.min()) if any_rows else np.inf,
+            high_target=float(y.max()) if any_rows else -np.inf,
+            has_offset=block.offset is not None and bool(np.any(block.offset)),
+            first=weight @ shifted,
+            second=weight @ np.square(shifted),
+            low=low,
+            high=high,
+            two_valued=np.all((numbers == low) | (numbers == high), axis=0),
+            levels=tuple(
+                np.asarray(np.bincount(codes[:, k], weight, minlength=len(column)), np.float64)
+                for k, column in enumerate(self.layout.levels)
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The standard that the optimiser works in, and the rows' totals.
+
+    Attributes
+    ----------
+    layout : Layout
+        Names and order of the coefficients.
+    center, scale : ndarray of shape (p,)
+        Weighted mean and standard deviation of each number (scale 1 for a constant).
+    two_valued : ndarray of shape (p,), bool
+        Whether a number takes two values only.
+    span : ndarray of shape (p,)
+        Largest less smallest value.
+    level_shares : tuple of ndarray
+        Weighted share of each level, for each code column.
+    n, weight, base_rate
+        Rows of positive weight, Σw, and Σwy/Σw.
+    constant_target : bool
+        Whether all rows say the same.
+    has_offset : bool
+        Whether any row carries an offset.
+    """
+
+    layout: Layout
+    center: FloatArray
+    scale: FloatArray
+    two_valued: npt.NDArray[np.bool_]
+    span: FloatArray
+    level_shares: tuple[FloatArray, ...]
+    n: int
+    weight: float
+    base_rate: float
+    constant_target: bool
+    has_offset: bool
+
+    @property
+    def n_effective(self) -> float:
+        """max(Σw, n): what a fraction of a standard error is measured against."""
+        return max(self.weight, float(self.n))
+
+    def to_user_units(self, standardised: FloatArray) -> FloatArray:
+        """Turn coefficients of standardised columns into those of the user's columns."""
+        return self.to_user_units_matrix() @ standardised
+
+    def to_user_units_matrix(self) -> FloatArray:
+        """Jacobian of the user's coefficients with respect to the standardised ones."""
+        matrix = np.eye(self.layout.size)
+        numbers = slice(1, 1 + len(self.scale))
+        matrix[numbers, numbers] = np.diag(1.0 / self.scale)
+        matrix[0, numbers] = -self.center / self.scale
+        return matrix
+
+
+def learn_columns(
+    source: Source[Block], layout: Layout, engine: Engine, *, fit_intercept: bool = True
+) -> Columns:
+    """Learn the standard of every column, in one pass; in two where digits would cancel.
+
+    Raises
+    ------
+    WeightError
+        If a weight is negative or not finite, or all are zero.
+    ArgumentError
+        If an offset is not finite.
+    """
+    shift = np.zeros(len(layout.numbers))
+    moments = engine.reduce(MomentsPass(layout, tuple(shift)), source)
+    if not moments.weight > 0:
+        raise WeightError(
+            "sample_weight must not sum to zero: no row has a positive weight. "
+            "Pass at least one weight above 0.",
+            value=moments.weight,
+        )
+    mean, variance = _mean_and_variance(moments, shift)
+    if np.any(variance < _CANCELLATION * np.square(mean - shift)):
+        shift = mean
+        moments = engine.reduce(MomentsPass(layout, tuple(shift)), source)
+        mean, variance = _mean_and_variance(moments, shift)
+    constant = moments.low == moments.high
+    scale = np.where(constant | (variance <= 0), 1.0, np.sqrt(np.maximum(variance, 0.0)))
+    if not fit_intercept:  # nothing absorbs a shift then; scale by the root mean square
+        scale = np.where(constant & (moments.low == 0), 1.0, np.sqrt(variance + np.square(mean)))
+        mean = np.zeros_like(mean)
+    return Columns(
+        layout=layout,
+        center=mean,
+        scale=np.where(scale > 0, scale, 1.0),
+        two_valued=moments.two_valued,
+        span=moments.high - moments.low,
+        level_shares=tuple(level / moments.weight for level in moments.levels),
+        n=moments.n,
+        weight=moments.weight,
+        base_rate=min(max(moments.target / moments.weight, 0.0), 1.0),
+        constant_target=moments.low_target == moments.high_target,
+        has_offset=moments.has_offset,
+    )
+
+
+def _mean_and_variance(moments: Moments, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
+    offset = moments.first / moments.weight
+    variance = np.maximum(moments.second / moments.weight - np.square(offset), 0.0)
+    mean = np.where(moments.low == moments.high, moments.low, shift + offset)
+    return mean, variance
+
+
+def _check(block: Block) -> None:
+    """Raise if a weight or an offset of this block cannot be used."""
+    weight, offset = block.weight, block.offset
+    if weight is not None and not np.all((weight >= 0) & (weight < np.inf)):
+        bad = int(np.flatnonzero(~((weight >= 0) & (weight < np.inf)))[0])
+        row = block.first_row + bad
+        raise WeightError(
+            f"sample_weight must be finite and at least 0; row {row} has {weight[bad]}. "
+            "Remove the row or mend its weight.",
+            index=row,
+            value=float(weight[bad]),
+        )
+    if offset is not None and not np.all(np.isfinite(offset)):
+        bad = int(np.flatnonzero(~np.isfinite(offset))[0])
+        raise ArgumentError(
+            f"offset must be finite; row {block.first_row + bad} has {offset[bad]}. "
+            "Remove the row or mend its offset."
+        )

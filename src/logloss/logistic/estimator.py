@@ -1,0 +1,214 @@
+"""scikit-learn's interface to the logistic fit: validation in, attributes out, no arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from logloss import kernel
+from logloss.design.block import Layout, array_source
+from logloss.errors import ArgumentError
+from logloss.logistic.fit import MAX_SCANS, fit_logistic
+from logloss.logistic.inference import LogisticSummary
+from logloss.rows.local import LocalEngine
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Logistic regression, at a certified optimum of the log loss.
+
+    Minimises F(β) = (1/Σw) Σ w ℓ(y, xᵀβ) + ½ alpha Σ βⱼ², with the intercept never
+    penalised, until a bound on √(2N(F − F*)) is at most `tol`: a fraction of a standard
+    error, whatever the units of the columns and the number of rows. By default there is no
+    penalty: maximum likelihood.
+
+    Parameters
+    ----------
+    alpha : float, default=0
+        Strength of the L2 penalty on the weighted mean loss, in the units of the columns
+        (scikit-learn's ``C`` is 1/(alpha·Σw)).
+    prior : {None, "weak"}, default=None
+        "weak" adds N(0, 2.5²) for coefficients of numbers scaled to a standard deviation
+        of ½, and of two-valued columns scaled to a span of 1 [1]_.
+    fit_intercept : bool, default=True
+    tol : float, default=1e-3
+        Certified distance to the optimum at which to stop, in standard errors.
+    max_scans : int, default=100
+        Passes over the rows after which to give up, with a `ConvergenceWarning`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        The second is the positive class. For proportions, ``[0, 1]``.
+    coef_ : ndarray of shape (1, n_features)
+    intercept_ : ndarray of shape (1,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+    n_iter_ : ndarray of shape (1,)
+        Scans of the data.
+    status_ : str
+        "converged", "separated", "max_scans" or "stalled".
+    aliased_, separated_ : tuple of str
+        Columns that depend on columns before them (coefficient 0), and columns that
+        separate the classes (no finite estimate; stand-ins are returned).
+
+    References
+    ----------
+    .. [1] A. Gelman, A. Jakulin, M. G. Pittau, Y.-S. Su, "A weakly informative default
+       prior distribution for logistic and other regression models", Ann. Appl. Stat. 2
+       (2008), https://doi.org/10.1214/08-AOAS191
+
+    Examples
+    --------
+    >>> from logloss import LogisticRegression
+    >>> X = [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]
+    >>> y = [0, 0, 1, 0, 1, 1]
+    >>> model = LogisticRegression().fit(X, y)
+    >>> model.status_
+    'converged'
+    >>> model.predict_proba([[2.5]]).round(3)
+    array([[0.5, 0.5]])
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.0,
+        *,
+        prior: str | None = None,
+        fit_intercept: bool = True,
+        tol: float = 1e-3,
+        max_scans: int = MAX_SCANS,
+    ) -> None:
+        self.alpha = alpha
+        self.prior = prior
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_scans = max_scans
+
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        offset: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            float32 and float64 are read as they are, without a copy.
+        y : array-like of shape (n_samples,)
+            Two values of any type, of which the second in order is positive; or
+            proportions in [0, 1].
+        sample_weight : array-like of shape (n_samples,), optional
+            Finite and at least 0.
+        offset : array-like of shape (n_samples,), optional
+            Added to each row's logit as it stands.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            Where scikit-learn's own validation objects.
+        WeightError, ArgumentError
+            If weights or options are out of range.
+
+        Warns
+        -----
+        SeparationWarning
+            If columns separate the classes.
+        """
+        numbers, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        target, weight, shift = self._encode_target(labels), None, None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, numbers, dtype=np.float64)
+        if offset is not None:
+            shift = check_array(offset, ensure_2d=False, dtype=np.float64, input_name="offset")
+            check_consistent_length(numbers, shift)
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
+        fitted = fit_logistic(
+            array_source(numbers, target, weight, shift),
+            Layout(tuple(map(str, names))),
+            LocalEngine(),
+            alpha=self.alpha,
+            prior=self.prior,
+            fit_intercept=self.fit_intercept,
+            tol=self.tol,
+            max_scans=self.max_scans,
+        )
+        summary = fitted.summary
+        self.coef_ = fitted.predictor.coefficients[np.newaxis, :]
+        self.intercept_ = np.array([fitted.predictor.intercept])
+        self.n_iter_ = np.array([summary.scans])
+        self.status_ = str(summary.status)
+        self.aliased_, self.separated_ = summary.aliased, summary.separated
+        self._summary = summary
+        return self
+
+    def _encode_target(self, y: npt.NDArray[Any]) -> FloatArray:
+        """Set `classes_` and return y as 0, 1, or proportions."""
+        if type_of_target(y) == "continuous" and y.min() >= 0 and y.max() <= 1:
+            self.classes_ = np.array([0, 1])
+            return y.astype(np.float64)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is "
+                f"{type_of_target(y)}, with {len(self.classes_)} classes."
+            )
+        if len(self.classes_) < 2:
+            raise ArgumentError(
+                f"y must hold two classes; it holds one class: {self.classes_[0]!r}."
+            )
+        return codes.astype(np.float64)
+
+    def decision_function(self, X: npt.ArrayLike) -> FloatArray:
+        """Return the logit of the positive class for each row, shape (n_samples,)."""
+        check_is_fitted(self)
+        numbers = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return np.asarray(numbers @ self.coef_[0] + self.intercept_[0], np.float64)
+
+    def predict_proba(self, X: npt.ArrayLike) -> FloatArray:
+        """Return σ(−logit) and σ(logit) for each row, shape (n_samples, 2)."""
+        logits = self.decision_function(X)
+        return np.column_stack([kernel.sigmoid(-logits), kernel.sigmoid(logits)])
+
+    def predict_log_proba(self, X: npt.ArrayLike) -> FloatArray:
+        """Return the logarithm of `predict_proba`, right in the tails, shape (n_samples, 2)."""
+        logits = self.decision_function(X)
+        ones = np.ones_like(logits)
+        negative = kernel.losses_from_logits(np.zeros_like(logits), logits)
+        return np.column_stack([-negative, -kernel.losses_from_logits(ones, logits)])
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the class with probability above ½ for each row, shape (n_samples,)."""
+        positive = self.decision_function(X) > 0
+        return np.asarray(self.classes_[positive.astype(np.intp)])
+
+    def summary(self) -> LogisticSummary:
+        """Return coefficients with errors and intervals, likelihoods, scans, certificate."""
+        check_is_fitted(self)
+        return self._summary
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags

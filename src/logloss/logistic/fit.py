@@ -1,0 +1,168 @@
+"""From encoded rows to a predictor and its summary: the room's one entry."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from logloss.design.block import Block, Layout
+from logloss.errors import ArgumentError, ConvergenceWarning, SeparationWarning
+from logloss.logistic.columns import Columns, learn_columns
+from logloss.logistic.inference import LogisticSummary, summarise
+from logloss.logistic.minimise import Solution, Status, Watch, minimise
+from logloss.logistic.objective import Objective, penalty_weights
+from logloss.logistic.predictor import LinearPredictor
+from logloss.rows.protocols import Engine
+from logloss.rows.source import Source
+
+#: Scans after which a fit gives up; a healthy one takes fewer than ten.
+MAX_SCANS = 100
+
+
+@dataclass(frozen=True)
+class LogisticFit:
+    """A fitted predictor, and what is known about it."""
+
+    predictor: LinearPredictor
+    summary: LogisticSummary
+
+
+def fit_logistic(
+    source: Source[Block],
+    layout: Layout,
+    engine: Engine,
+    *,
+    alpha: float = 0.0,
+    prior: str | None = None,
+    fit_intercept: bool = True,
+    tol: float = 1e-3,
+    max_scans: int = MAX_SCANS,
+    watch: Watch | None = None,
+) -> LogisticFit:
+    """Fit a logistic regression to encoded rows.
+
+    Parameters
+    ----------
+    source : Source of Block
+        The rows, with a target each.
+    layout : Layout
+        Names and order of the coefficients.
+    engine : Engine
+        What runs passes over the rows.
+    alpha : float, default=0
+        Strength of ½·alpha·β² on the weighted mean loss, in the user's units.
+    prior : {None, "weak"}
+        The weakly informative normal prior; see `penalty_weights`.
+    fit_intercept : bool, default=True
+    tol : float, default=1e-3
+        Certified distance to the optimum at which to stop, as a fraction of a standard error.
+    max_scans : int, default=100
+    watch : callable, optional
+        Called with a `PathPoint` after every step.
+
+    Returns
+    -------
+    LogisticFit
+
+    Raises
+    ------
+    ArgumentError
+        If an option is out of range, or the rows hold one class only.
+    WeightError
+        If weights are negative, not finite, or all zero.
+
+    Warns
+    -----
+    SeparationWarning
+        If columns separate the classes; names them.
+    ConvergenceWarning
+        If the fit ended before its certificate held.
+    """
+    _check_options(alpha, prior, tol, max_scans)
+    columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept)
+    if columns.constant_target:
+        raise ArgumentError(
+            "y must hold at least two different values among rows of positive weight; "
+            f"it holds only one class: {columns.base_rate:g}. Check how rows were selected."
+        )
+    free = np.ones(layout.size, bool)
+    free[0] = fit_intercept
+    objective = Objective(
+        source, engine, columns, penalty_weights(columns, alpha=alpha, prior=prior), free
+    )
+    solution = minimise(objective, tol=tol, max_scans=max_scans, watch=watch)
+    summary = summarise(
+        columns,
+        solution,
+        null_log_likelihood=_null_log_likelihood(objective, tol, fit_intercept=fit_intercept),
+        fit_intercept=fit_intercept,
+        penalised=alpha > 0 or prior is not None,
+    )
+    _warn(summary)
+    return LogisticFit(_predictor(columns, solution), summary)
+
+
+def _check_options(alpha: float, prior: str | None, tol: float, max_scans: int) -> None:
+    if not 0 <= alpha < math.inf:
+        raise ArgumentError(f"alpha must be finite and at least 0; got {alpha!r}.")
+    if prior not in (None, "weak"):
+        raise ArgumentError(f"prior must be None or 'weak'; got {prior!r}.")
+    if not tol > 0:
+        raise ArgumentError(f"tol must be above 0; got {tol!r}.")
+    if not max_scans >= 1:
+        raise ArgumentError(f"max_scans must be at least 1; got {max_scans!r}.")
+
+
+def _predictor(columns: Columns, solution: Solution) -> LinearPredictor:
+    user = columns.to_user_units(solution.beta)
+    layout = columns.layout
+    return LinearPredictor(
+        layout=layout,
+        base=float(solution.beta[0]),
+        coefficients=user[1:],
+        center=columns.center,
+        unseen=np.array(
+            [
+                shares @ user[levels]
+                for shares, levels in zip(columns.level_shares, layout.level_slices, strict=True)
+            ]
+        ),
+    )
+
+
+def _null_log_likelihood(objective: Objective, tol: float, *, fit_intercept: bool) -> float:
+    """Σw log p(y) with the intercept and the offset alone."""
+    columns = objective.columns
+    if not columns.has_offset and fit_intercept:
+        rate = columns.base_rate
+        return -columns.weight * float(special.entr(rate) + special.entr(1 - rate))
+    free = np.zeros(columns.layout.size, bool)
+    free[0] = fit_intercept
+    null = Objective(
+        objective.source, objective.engine, columns, np.zeros(columns.layout.size), free
+    )
+    return -columns.weight * minimise(null, tol=tol, max_scans=MAX_SCANS).mean_loss
+
+
+def _warn(summary: LogisticSummary) -> None:
+    if summary.status is Status.SEPARATED:
+        named = ", ".join(summary.separated[:10]) or "the intercept alone"
+        more = f" and {len(summary.separated) - 10} more" if len(summary.separated) > 10 else ""
+        warnings.warn(
+            f"the classes are separated by {named}{more}: the maximum likelihood estimate of "
+            "these coefficients is infinite, and finite stand-ins were returned. Use "
+            "prior='weak', a penalty (alpha > 0), or drop the columns.",
+            SeparationWarning,
+            stacklevel=4,
+        )
+    elif summary.status is not Status.CONVERGED:
+        warnings.warn(
+            f"the fit stopped after {summary.scans} scans, at {summary.bound:.2g} standard errors "
+            f"from the optimum at most: {summary.status.message}.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,291 @@
+"""The one driver: aliased columns, solver steps, the certificate, separation, progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg, special
+
+from logloss.logistic import newton, separation
+from logloss.logistic.aliasing import aliased_columns
+from logloss.logistic.certificate import LeveragePass, gap_bound
+from logloss.logistic.objective import Evaluation, FloatArray, Objective
+
+
+class Status(StrEnum):
+    """Why a fit ended."""
+
+    CONVERGED = "converged"
+    SEPARATED = "separated"
+    MAX_SCANS = "max_scans"
+    STALLED = "stalled"
+
+    @property
+    def message(self) -> str:
+        """One sentence on what it means and what to do."""
+        return _MESSAGES[self.value]
+
+
+_MESSAGES = {
+    "converged": "the certified distance to the optimum is within tol",
+    "separated": "some columns separate the classes: their coefficients have no finite estimate. "
+    "Use prior='weak', add a penalty (alpha > 0), or drop the columns named in `separated_`",
+    "max_scans": "max_scans was reached before the certificate held: raise max_scans or tol",
+    "stalled": "rounding stops the descent before the certificate holds: raise tol, or look for "
+    "columns that are nearly linear combinations of others",
+}
+
+
+@dataclass(frozen=True)
+class PathPoint:
+    """The fit after one step: scans so far, objective, distance to the optimum, step length.
+
+    `bound` is √(2N(F − F*)), in standard errors; infinite while nothing is certain.
+    """
+
+    scan: int
+    objective: float
+    bound: float
+    step: float
+
+
+#: Called after every step.
+Watch = Callable[[PathPoint], None]
+
+#: Margin, in logits, to which rows that a proven separation predicts perfectly are moved:
+#: each then adds 2e-9 nats.
+_SEPARATED_MARGIN = 20.0
+#: No separated coefficient moves a logit by more than this, however close the classes are.
+_LONGEST = 500.0
+#: A decrement that shrinks less than this, twice in a row, is a sign of separation, where
+#: it shrinks by e a step; near a finite optimum it is squared.
+_SLOW = 0.25
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the minimisation ended, in standardised columns.
+
+    Attributes
+    ----------
+    beta : ndarray of shape (size,)
+        Coefficients, intercept first; 0 for aliased ones.
+    status : Status
+    bound : float
+        Certified √(2N(F − F*)), in standard errors.
+    scans : int
+        Passes over all rows.
+    path : tuple of PathPoint
+    aliased : ndarray of shape (size,), bool
+        Linear combinations of the columns before them.
+    separated : ndarray of shape (size,), bool
+        Coefficients that a proven separation drives to infinity.
+    mean_loss : float
+        Weighted mean loss at `beta`, without the penalty.
+    hessian : ndarray of shape (size, size)
+        Of the mean objective, over the rows that are not separated.
+    estimable : ndarray of shape (size,), bool
+        Coefficients that the Hessian speaks for.
+    """
+
+    beta: FloatArray
+    status: Status
+    bound: float
+    scans: int
+    path: tuple[PathPoint, ...]
+    aliased: npt.NDArray[np.bool_]
+    separated: npt.NDArray[np.bool_]
+    mean_loss: float
+    hessian: FloatArray
+    estimable: npt.NDArray[np.bool_]
+
+
+def minimise(
+    objective: Objective, *, tol: float, max_scans: int, watch: Watch | None = None
+) -> Solution:
+    """Minimise the objective until a certified bound on √(2N(F − F*)) is at most `tol`.
+
+    N is max(Σw, rows), so `tol` is a fraction of a standard error whatever the
+    units, the number of rows and the scale of the weights.
+    """
+    size = objective.columns.layout.size
+    descent = _descend(objective, tol=tol, max_scans=max_scans, watch=watch)
+    aliased = objective.free & ~descent.objective.free
+    while descent.direction is not None:
+        faces = (*descent.objective.faces, descent.direction)
+        face = replace(descent.objective, faces=faces)
+        descent = _descend(
+            face,
+            tol=tol,
+            max_scans=max_scans,
+            watch=watch,
+            scans=descent.scans,
+            path=descent.path,
+        )
+    faces, evaluation = descent.objective.faces, descent.evaluation
+    beta, mean_loss, scans = evaluation.beta, evaluation.mean_loss, descent.scans
+    separated = np.zeros(size, bool)
+    if faces:
+        beta = _move_out(objective, beta, faces)
+        mean_loss = objective.evaluate(beta, curvature=False).mean_loss
+        scans += len(faces) + 1
+        separated = _moving(objective, faces)
+    assert evaluation.hessian is not None
+    return Solution(
+        beta=beta,
+        status=Status.SEPARATED if faces else descent.status,
+        bound=descent.bound,
+        scans=scans,
+        path=descent.path,
+        aliased=aliased,
+        separated=separated,
+        mean_loss=mean_loss,
+        hessian=evaluation.hessian,
+        estimable=descent.objective.free & ~separated,
+    )
+
+
+@dataclass(frozen=True)
+class _Descent:
+    """One descent on one face: where it ended, or the separating direction it met."""
+
+    objective: Objective
+    evaluation: Evaluation
+    status: Status
+    bound: float
+    scans: int
+    path: tuple[PathPoint, ...]
+    direction: FloatArray | None = None
+
+
+def _descend(
+    objective: Objective,
+    *,
+    tol: float,
+    max_scans: int,
+    watch: Watch | None,
+    scans: int = 0,
+    path: tuple[PathPoint, ...] = (),
+) -> _Descent:
+    """Go down until the certificate holds, a separation is proved, or nothing helps."""
+    evaluation = objective.evaluate(_start(objective), curvature=True)
+    assert evaluation.hessian is not None
+    free = objective.free & ~_dependent(objective, evaluation.hessian)
+    objective = replace(objective, free=free)
+    state = newton.at(objective, evaluation, scans=scans + 1)
+    may_separate = bool(np.any(free)) and not np.any(objective.penalty[free])
+    slow = 0
+    while True:
+        bound, used = _certify(objective, state, tol)
+        state = replace(state, scans=state.scans + used)
+        path = (*path, PathPoint(state.scans, state.evaluation.value, bound, state.step))
+        if watch is not None:
+            watch(path[-1])
+        end = _Descent(objective, state.evaluation, Status.CONVERGED, bound, state.scans, path)
+        if bound <= tol:
+            return end
+        if may_separate:
+            last_chance = state.stalled or _decrement(objective, state) <= tol
+            direction, used = _separating(objective, state, slow >= 2, last_chance)
+            may_separate = not last_chance  # the linear program has the last word
+            state = replace(state, scans=state.scans + used)
+            if direction is not None:
+                return replace(end, direction=direction, scans=state.scans)
+        if state.stalled or state.scans >= max_scans:
+            status = Status.STALLED if state.stalled else Status.MAX_SCANS
+            return replace(end, status=status, scans=state.scans)
+        before = state.decrement
+        state = newton.step(objective, state, max_scans)
+        slow = slow + 1 if state.decrement > _SLOW * before else 0
+
+
+def _start(objective: Objective) -> FloatArray:
+    """All coefficients 0, the intercept at the log-odds of the base rate where that is known."""
+    beta, columns = np.zeros(objective.columns.layout.size), objective.columns
+    if objective.free[0] and not objective.faces and not columns.has_offset:
+        beta[0] = special.logit(columns.base_rate)
+    return beta
+
+
+def _separating(
+    objective: Objective, state: newton.State, slow: bool, last_chance: bool
+) -> tuple[FloatArray | None, int]:
+    """Look for a separating direction where there is reason to; with the passes used."""
+    beta, used, direction = state.evaluation.beta, 0, None
+    if state.evaluation.margin > 0:  # every row lies on its own side: β itself separates
+        direction, used = separation.prove(objective, beta), 1
+    if direction is None and (slow or last_chance):
+        direction, used = separation.prove(objective, state.direction), used + 1
+    if direction is None and last_chance:
+        direction, scans = separation.decide(objective, beta)
+        used += scans
+    return direction, used
+
+
+def _decrement(objective: Objective, state: newton.State) -> float:
+    """√N·λ: Newton's own estimate of the distance to the optimum, in standard errors."""
+    return math.sqrt(objective.columns.n_effective) * state.decrement
+
+
+def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[float, int]:
+    """Bound √(2N(F − F*)) from above; with the passes that it took.
+
+    The largest leverage is first bounded by the longest row over the smallest
+    eigenvalue, which costs nothing; it is measured only where that decides.
+    """
+    if state.damped:
+        return math.inf, 0
+    n, free = objective.columns.n_effective, objective.free
+    assert state.evaluation.hessian is not None
+    smallest = (
+        linalg.eigvalsh(state.evaluation.hessian[np.ix_(free, free)], subset_by_index=[0, 0])[0]
+        if free.any()
+        else 1.0
+    )
+    if smallest > 0:
+        leverage = math.sqrt(state.evaluation.row_norm / smallest)
+        bound = math.sqrt(2 * n * gap_bound(state.decrement, leverage))
+        if bound <= tol or _decrement(objective, state) > tol:
+            return bound, 0
+    elif _decrement(objective, state) > tol:
+        return math.inf, 0
+    task = LeveragePass(objective.standard, state.factor, free, objective.faces)
+    leverage = math.sqrt(objective.engine.reduce(task, objective.source).value)
+    return math.sqrt(2 * n * gap_bound(state.decrement, leverage)), 1
+
+
+def _dependent(objective: Objective, hessian: FloatArray) -> npt.NDArray[np.bool_]:
+    """Free columns that depend on the free columns before them; none under a penalty."""
+    free = np.flatnonzero(objective.free)
+    dependent = np.zeros(len(objective.free), bool)
+    dependent[free] = aliased_columns(hessian[np.ix_(free, free)])
+    return dependent
+
+
+def _moving(objective: Objective, faces: tuple[FloatArray, ...]) -> npt.NDArray[np.bool_]:
+    """Coefficients that a separating direction moves, in the user's units.
+
+    Standardised columns are centred, so there the intercept always moves along.
+    """
+    moving = np.zeros(objective.columns.layout.size, bool)
+    for face in faces:
+        size = np.abs(face)
+        size[0] = abs(objective.columns.to_user_units(face)[0])
+        moving |= size > 1e-6 * size.max()
+    return moving
+
+
+def _move_out(objective: Objective, beta: FloatArray, faces: tuple[FloatArray, ...]) -> FloatArray:
+    """Move the rows that each face left out to a margin where they are as good as certain."""
+    for k in reversed(range(len(faces))):
+        task = separation.ReachPass(
+            objective.standard, beta, faces[k], _SEPARATED_MARGIN, faces[:k]
+        )
+        length = objective.engine.reduce(task, objective.source).length
+        beta = beta + min(length, _LONGEST) * faces[k]
+    return beta

@@ -1,0 +1,217 @@
+"""`Model`: what was learned, from raw columns to logits; predicting, saving, loading."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from logloss import files, kernel
+from logloss.design.block import Block
+from logloss.design.design import Design
+from logloss.design.target import Target
+from logloss.errors import ColumnError, ModelError
+from logloss.logistic.inference import LogisticSummary
+from logloss.logistic.predictor import LinearPredictor
+from logloss.rows.protocols import Batch, Progress
+from logloss.rows.source import Source, open_source
+
+#: Names of the columns that `Model.predict` adds.
+PROBABILITY, LOGIT = "probability", "logit"
+
+_FORMAT, _VERSION = "logloss-model", 1
+_PREDICTIONS_FORMAT, _PREDICTIONS_VERSION = "logloss-predictions", 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model: target, design and predictor, with its summary.
+
+    Attributes
+    ----------
+    target : Target
+        What was predicted, and which value counts as 1.
+    design : Design
+        How raw columns become numbers and codes.
+    predictor : LinearPredictor
+        How these become a logit.
+    fit_summary : LogisticSummary
+        What the fit found; `summary()` returns it.
+    """
+
+    target: Target
+    design: Design
+    predictor: LinearPredictor
+    fit_summary: LogisticSummary
+
+    @property
+    def base_rate(self) -> float:
+        """Weighted mean of the target in training: what a constant forecast would say."""
+        return self.fit_summary.base_rate
+
+    def summary(self) -> LogisticSummary:
+        """Return the coefficients with errors and intervals, likelihoods, and how the fit ended."""
+        return self.fit_summary
+
+    def open(self, source: Any) -> Source[Batch]:
+        """Open a table for this model: text that looks like numbers stays text where it was."""
+        return open_source(source, types=self.design.types)
+
+    def logits(self, rows: Batch | Block) -> npt.NDArray[np.float64]:
+        """Return the logit of each row of one batch, shape (n,).
+
+        The bits do not depend on how rows are cut into batches.
+        """
+        block = rows if isinstance(rows, Block) else self.design.encode(rows)
+        return self.predictor.logits(block)
+
+    def predict(
+        self,
+        source: Any,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> pa.Table | int:
+        """Add `probability` and `logit` to every row of a table.
+
+        Parameters
+        ----------
+        source : path, table or stream
+            As for `fit`; the target need not be there.
+        output : path, optional
+            A Parquet file to write, batch by batch; it appears whole or not at all.
+        progress : callable, optional
+            Called with the rows done and the rows in all, after each batch.
+
+        Returns
+        -------
+        pyarrow.Table or int
+            The table; the number of rows when they went to `output`.
+
+        Raises
+        ------
+        ColumnError
+            If a column is missing, has changed its type, or is already named
+            `probability` or `logit`.
+        SourceError, OutputError
+            If the data cannot be read, or the result not written.
+
+        Warns
+        -----
+        RangeWarning, UnseenWarning
+            If numbers lie outside the range seen in training, or levels were never seen.
+        """
+        rows = self.open(source)
+        schema = self._predicted_schema(rows)
+        if output is None:
+            return pa.Table.from_batches(self._predict(rows, schema, progress), schema)
+        with files.whole(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+            for batch in self._predict(rows, schema, progress):
+                writer.write_batch(batch)
+        return rows.n_rows
+
+    def _predicted_schema(self, rows: Source[Batch]) -> pa.Schema:
+        schema = rows.schema
+        assert schema is not None, "a table has a schema"
+        for name in (PROBABILITY, LOGIT):
+            if name in schema.names:
+                raise ColumnError(
+                    f"the input already has a column {name!r}, which predictions would add. "
+                    "Rename it, or leave it out of the input."
+                )
+        record = {
+            "format": _PREDICTIONS_FORMAT,
+            "version": _PREDICTIONS_VERSION,
+            "base_rate": self.base_rate,
+            "target": self.target.name,
+        }
+        metadata = {**(schema.metadata or {}), b"logloss": json.dumps(record).encode()}
+        for name in (PROBABILITY, LOGIT):
+            schema = schema.append(pa.field(name, pa.float64()))
+        return schema.with_metadata(metadata)
+
+    def _predict(
+        self, rows: Source[Batch], schema: pa.Schema, progress: Progress | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the batches with their predictions; warn of drift after the last."""
+        drift, done, total = None, 0, rows.n_rows
+        for batch in rows.blocks():
+            logits = self.logits(batch)
+            here = self.design.drift(batch)
+            drift = here if drift is None else drift + here
+            columns = [
+                *batch.table.columns,
+                pa.array(kernel.sigmoid(logits)),
+                pa.array(logits),
+            ]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            done += len(logits)
+            if progress is not None:
+                progress(done, total)
+        if drift is not None:
+            drift.warn()
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that is known about the model, as plain names and numbers."""
+        return {
+            "target": self.target.to_dict(),
+            "design": self.design.to_dict(),
+            "base_rate": self.base_rate,
+            "summary": self.fit_summary.to_dict(),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as JSON; the file appears whole or not at all."""
+        record = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "target": self.target.to_dict(),
+            "design": self.design.to_dict(),
+            "predictor": self.predictor.to_dict(),
+            "summary": self.fit_summary.to_dict(),
+        }
+        files.write_text(path, files.dump_record(record))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Rebuild a model from the text of its file; ModelError if it does not hold one."""
+        record = files.load_record(text, _FORMAT, _VERSION)
+        missing = {"target", "design", "predictor", "summary"} - record.keys()
+        if missing:
+            raise ModelError(f"the model file is damaged: {', '.join(sorted(missing))} missing")
+        return cls(
+            target=Target.from_dict(record["target"]),
+            design=Design.from_dict(record["design"]),
+            predictor=LinearPredictor.from_dict(record["predictor"]),
+            fit_summary=LogisticSummary.from_dict(record["summary"]),
+        )
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model from the file that `Model.save` wrote.
+
+    Nothing in the file is executed.
+
+    Raises
+    ------
+    ModelError
+        If the file is not there, damaged, not a model, or of a newer version.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ModelError(f"cannot read the model {os.fspath(path)}: {reason}") from error
+    try:
+        model = Model.from_text(text)
+    except ModelError as error:
+        raise ModelError(f"{os.fspath(path)}: {error}") from error
+    return model
