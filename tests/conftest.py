@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -9,19 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# Pictures are drawn without a display, here and in every subprocess.
+os.environ["MPLBACKEND"] = "agg"
+
 # Hypothesis draws the same examples in every run: a red test is red for everyone.
 # Its own clock is off, since CI machines stall.
 hypothesis.settings.register_profile("logloss", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("logloss")
-
-
-def pytest_configure() -> None:
-    """Keep matplotlib from looking for a display, here and in every subprocess."""
-    import os
-
-    os.environ["MPLBACKEND"] = "agg"
-    # scikit-learn skips one of its checks of estimators without this
-    os.environ["SCIPY_ARRAY_API"] = "1"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -34,7 +29,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say why a run without failures failed."""
     if skipped := terminalreporter.stats.get("skipped"):
-        terminalreporter.write_line(f"{len(skipped)} skipped: a skipped test fails the run", red=True)
+        words = f"{len(skipped)} skipped: a skipped test fails the run"
+        terminalreporter.write_line(words, red=True)
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def _version(wanted: bool) -> None:
 )
 def overview(
     context: typer.Context,
-    version: Annotated[  # noqa: ARG001  (its callback answers)
+    version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,

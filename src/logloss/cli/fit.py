@@ -28,6 +28,7 @@ class Prior(StrEnum):
 
 def fit(
     data: Data,
+    *,
     target: Target,
     output: Annotated[
         Path,

@@ -45,6 +45,7 @@ def loss(output: Picture) -> Answer:
 )
 def reliability(
     data: Data,
+    *,
     target: Target,
     output: Picture,
     prob: Prob = None,
@@ -61,9 +62,7 @@ def reliability(
     return _save(logloss.ReliabilityDisplay.from_score(result).plot().ax_, output)
 
 
-@app.command(
-    epilog="\b\nExample:\n  logloss plot training out/model.json -o out/training.png"
-)
+@app.command(epilog="\b\nExample:\n  logloss plot training out/model.json -o out/training.png")
 def training(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that fit wrote.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,6 +35,7 @@ FAILED = 1
 
 def score(
     data: Data,
+    *,
     target: Target,
     prob: Prob = None,
     logit: Logit = None,
@@ -79,6 +80,8 @@ def score(
     """
     conditions = [Condition.parse(text) for text in fail_if or ()]
     require_one(prob=prob, logit=logit, model=model)
+    from logloss.rows.local import LocalEngine  # brings pyarrow, which --help does without
+
     with rows_progress("score") as progress:
         result = logloss.score(
             data,
@@ -92,6 +95,7 @@ def score(
             positive=positive,
             clip=_clip(clip),
             worst=worst,
+            engine=LocalEngine(progress=progress),
         )
     record = result.to_dict()
     held = [condition for condition in conditions if condition.holds(record)]
@@ -112,7 +116,8 @@ def require_one(**forecasts: object) -> None:
         raise ArgumentError(f"say what to judge with one of {names}")
 
 
-def _clip(text: str | None) -> float | str | None:
+def _clip(text: str | None) -> Any:
+    """Read a number, or leave a policy's name to be judged by the library."""
     try:
         return None if text is None else float(text)
     except ValueError:

@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any
 
-#: Called with the rows done and the rows in all.
+#: Called with the number of rows just finished and the number in the whole pass.
 Progress = Callable[[int, int], None]
 
 
@@ -35,17 +35,12 @@ def one_line(message: object) -> str:
     return " ".join(str(message).split())
 
 
-def show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning as one line on standard error; takes the place of `warnings.showwarning`."""
-    del category, filename, lineno, line  # where in the source it stands helps no user
-    print(f"logloss: warning: {one_line(message)}", file=file or sys.stderr)
+def show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Show a warning as one line on standard error, in place of `warnings.showwarning`.
+
+    Where in the source it was given helps no user.
+    """
+    print(f"logloss: warning: {one_line(message)}", file=sys.stderr)
 
 
 @contextmanager
@@ -63,7 +58,10 @@ def polite_end() -> Iterator[None]:
 
 @contextmanager
 def rows_progress(words: str) -> Iterator[Progress | None]:
-    """Show how many rows are done, on a terminal; yield None where standard error is none."""
+    """Show how many rows are done, on a terminal; yield None where standard error is none.
+
+    A second pass over the same rows starts the bar again.
+    """
     if not sys.stderr.isatty():
         yield None
         return
@@ -74,8 +72,11 @@ def rows_progress(words: str) -> Iterator[Progress | None]:
     columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with _above_the_bar(), Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(words, total=None)
+        done = 0
 
-        def show(done: int, total: int) -> None:
+        def show(finished: int, total: int) -> None:
+            nonlocal done
+            done = done + finished if done < total else finished
             bar.update(task, completed=done, total=total)
 
         yield show
