@@ -41,7 +41,7 @@ class Batch:
     table: pa.RecordBatch
 
     def __len__(self) -> int:
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
 
 class Shard(Protocol[B_co]):

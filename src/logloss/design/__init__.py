@@ -1,0 +1,1 @@
+"""Columns into numbers and codes: the target, the first pass, the encoded block."""

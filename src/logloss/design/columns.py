@@ -1,0 +1,188 @@
+"""From an Arrow column to NumPy: numbers with a mask, or values with codes.
+
+One place decides what kind of column a type is; nothing here learns anything.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import types as pt
+
+from logloss.errors import ColumnError, WeightError
+from logloss.rows.protocols import Batch
+from logloss.rows.schema import cast, is_text
+
+Kind = Literal["number", "bool", "category"]
+
+_PLAIN = "numbers, booleans, text and dictionaries"
+
+
+def kind_of(name: str, type_: pa.DataType) -> Kind | None:
+    """Return what a column of this type is to a model; None where all values are null.
+
+    Raises
+    ------
+    ColumnError
+        If a model cannot use such a column.
+    """
+    if pt.is_null(type_):
+        return None
+    if pt.is_boolean(type_):
+        return "bool"
+    if pt.is_integer(type_) or pt.is_floating(type_) or pt.is_decimal(type_):
+        return "number"
+    if is_text(type_):
+        return "category"
+    if pt.is_dictionary(type_):
+        kind_of(name, type_.value_type)  # a dictionary of dates is no better than dates
+        return "category"
+    if pt.is_temporal(type_):
+        raise ColumnError(
+            f"column {name!r} is a {type_}; derive numbers or categories from it (hour, weekday, "
+            f"days since an event), or leave it out with --drop {name}"
+        )
+    raise ColumnError(
+        f"column {name!r} is a {type_}; a model uses {_PLAIN}: leave it out with --drop {name}"
+    )
+
+
+def no_such_column(name: str, known: list[str], where: str) -> ColumnError:
+    """Return an error for a name that is not there, with the closest one that is."""
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known[:20])}"
+    return ColumnError(f"{where}: there is no column {name!r}; {hint}")
+
+
+def column_of(batch: Batch, name: str) -> pa.Array:
+    """Return one column of a batch.
+
+    Raises
+    ------
+    ColumnError
+        If it is not there.
+    """
+    names = batch.table.schema.names
+    if name not in names:
+        raise no_such_column(name, names, "the data")
+    return batch.table.column(name)
+
+
+def numbers_of(
+    column: pa.Array,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_] | None]:
+    """Return a column's values as float64, and which are missing (None where none is).
+
+    Null and NaN are missing; their values are NaN.
+    """
+    if pt.is_decimal(column.type) or pt.is_float16(column.type) or pt.is_null(column.type):
+        column = column.cast(pa.float64())
+    floating = pt.is_floating(column.type)
+    missing = None
+    if column.null_count:
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        column = column.fill_null(False if pt.is_boolean(column.type) else 0)
+    values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    if missing is not None:
+        values[missing] = np.nan
+    if floating:
+        nan = np.isnan(values)
+        missing = nan if nan.any() else missing
+    return values, missing
+
+
+def coded(column: pa.Array) -> tuple[list[Any], npt.NDArray[np.int64]]:
+    """Return the distinct values that occur in a column, and each row's index into them.
+
+    A missing value has index -1 and does not occur among the values.
+    """
+    if pt.is_dictionary(column.type) and len(column.dictionary) > len(column):
+        column = cast(column, column.type.value_type)
+    if not pt.is_dictionary(column.type):
+        column = cast(column, pa.large_string() if is_text(column.type) else column.type)
+        column = column.dictionary_encode()
+    indices = column.indices.cast(pa.int64())
+    if indices.null_count:
+        indices = indices.fill_null(-1)
+    # A dictionary may hold null, the same value twice, and values that no row has.
+    found: dict[Any, int] = {None: 0}
+    values = column.dictionary.to_pylist()
+    codes = np.array([*(found.setdefault(value, len(found)) for value in values), 0])
+    codes = codes[indices.to_numpy(zero_copy_only=False)]
+    occurs = np.bincount(codes, minlength=len(found)) > 0
+    occurs[0] = False
+    renumber = np.where(occurs, np.cumsum(occurs) - 1, -1)
+    return [value for value, here in zip(found, occurs, strict=True) if here], renumber[codes]
+
+
+def text_of(value: object) -> str:
+    """Return the text by which a level is named."""
+    return value if isinstance(value, str) else str(value)
+
+
+def check_finite(name: str, values: npt.NDArray[np.float64], first_row: int) -> None:
+    """Raise for an infinite number; a missing one is fine.
+
+    Raises
+    ------
+    ColumnError
+        Naming the column, the row and the value.
+    """
+    infinite = np.isinf(values)
+    if infinite.any():
+        index = int(infinite.argmax())
+        raise ColumnError(
+            f"column {name!r} must be finite or missing; row {first_row + index} has "
+            f"{values[index]}"
+        )
+
+
+def weights_of(batch: Batch, name: str) -> npt.NDArray[np.float64]:
+    """Return the weight column of a batch.
+
+    Raises
+    ------
+    WeightError
+        If a weight is missing, negative or infinite.
+    """
+    values = _amounts(batch, name)
+    good = (values >= 0) & (values < np.inf)
+    if not good.all():
+        index = int((~good).argmax())
+        row = batch.first_row + index
+        found = "no value" if np.isnan(values[index]) else values[index]
+        raise WeightError(
+            f"weight column {name!r} must be finite and at least 0; row {row} has {found}",
+            index=row,
+            value=float(values[index]),
+        )
+    return values
+
+
+def offsets_of(batch: Batch, name: str) -> npt.NDArray[np.float64]:
+    """Return the offset column of a batch.
+
+    Raises
+    ------
+    ColumnError
+        If an offset is missing or infinite.
+    """
+    values = _amounts(batch, name)
+    if not np.isfinite(values).all():
+        index = int((~np.isfinite(values)).argmax())
+        found = "no value" if np.isnan(values[index]) else values[index]
+        raise ColumnError(
+            f"offset column {name!r} must be finite; row {batch.first_row + index} has {found}"
+        )
+    return values
+
+
+def _amounts(batch: Batch, name: str) -> npt.NDArray[np.float64]:
+    column = column_of(batch, name)
+    if kind_of(name, column.type) == "category":
+        raise ColumnError(f"column {name!r} is a {column.type}; weights and offsets are numbers")
+    return numbers_of(column)[0]

@@ -1,0 +1,130 @@
+"""Shards of tables: what any reader of rows must offer, and rows that lie in memory.
+
+Each file format has a module of its own; `source` puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import pyarrow as pa
+
+from logloss.errors import SourceError
+from logloss.rows.locate import Place
+from logloss.rows.protocols import Batch
+from logloss.rows.schema import conform
+
+#: Most rows that a block holds: few enough to stay in the second-level cache per column.
+BLOCK_ROWS = 65_536
+
+
+class Reader(Protocol):
+    """How some rows of one file are read: frozen and picklable."""
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read the named columns; others may come along."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What opening a file told about some of its rows."""
+
+    reader: Reader
+    place: Place
+    n_rows: int
+    schema: pa.Schema
+
+
+@contextmanager
+def reading(origin: str) -> Iterator[None]:
+    """Turn what Arrow and the file system raise into a `SourceError` that names the file."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise SourceError(f"{origin}: cannot be read: {lines[0]}") from error
+
+
+@dataclass(frozen=True)
+class TableShard:
+    """Consecutive rows of one table.
+
+    Attributes
+    ----------
+    origin : str
+        The file, for messages.
+    first_row, n_rows : int
+        Global number of the first row, and how many there are.
+    schema : pyarrow.Schema
+        What every block looks like, whatever the file looks like.
+    reader : Reader
+        Reads the file.
+    constants : tuple of (str, pyarrow.Scalar)
+        Columns that the names of folders give.
+    """
+
+    origin: str
+    first_row: int
+    n_rows: int
+    schema: pa.Schema
+    reader: Reader
+    constants: tuple[tuple[str, pa.Scalar], ...] = ()
+
+    def select(self, columns: Sequence[str]) -> TableShard:
+        """Return the same rows with these columns only; the others are not read."""
+        fields = [self.schema.field(name) for name in columns]
+        return replace(self, schema=pa.schema(fields, self.schema.metadata))
+
+    def blocks(self) -> Iterator[Batch]:
+        """Read the rows in blocks of at most 65,536.
+
+        Raises
+        ------
+        SourceError
+            If the file cannot be read, or holds other than `n_rows` rows by now.
+        """
+        constants = dict(self.constants)
+        row = 0
+        with reading(self.origin):
+            for batch in self.reader.batches([n for n in self.schema.names if n not in constants]):
+                for start in range(0, batch.num_rows, BLOCK_ROWS):
+                    piece = conform(batch.slice(start, BLOCK_ROWS), self.schema, constants)
+                    yield Batch(self.first_row + row, piece)
+                    row += piece.num_rows
+        if row != self.n_rows:
+            raise SourceError(
+                f"{self.origin}: it changed while it was read: {row} rows where {self.n_rows} were"
+            )
+
+
+@dataclass(frozen=True)
+class MemoryReader:
+    """Rows that lie in memory."""
+
+    table: pa.Table
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Return the rows as one batch, without a copy where they lie in one piece."""
+        table = self.table.select(list(columns))
+        if table.num_columns == 0:
+            yield from self.table.to_batches()
+        else:
+            yield from table.combine_chunks().to_batches()
+
+
+def memory_shards(table: pa.Table, origin: str, schema: pa.Schema) -> tuple[TableShard, ...]:
+    """Cut a table into shards of one block each."""
+    table = table.unify_dictionaries()
+    return tuple(
+        TableShard(
+            origin,
+            start,
+            min(BLOCK_ROWS, table.num_rows - start),
+            schema,
+            MemoryReader(table.slice(start, BLOCK_ROWS)),
+        )
+        for start in range(0, table.num_rows, BLOCK_ROWS)
+    )
