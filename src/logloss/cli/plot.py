@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ import logloss
 from logloss.cli.options import Data, Logit, ModelFile, Picture, Positive, Prob, Target, Weight
 from logloss.cli.score import require_one
 from logloss.cli.terminal import Answer
-from logloss.errors import ArgumentError
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -20,13 +19,12 @@ app = typer.Typer(
     epilog="\b\nExample:\n  logloss plot sigmoid -o out/sigmoid.png",
 )
 
-FORMATS = (".png", ".svg", ".pdf")
-
 
 @app.command(epilog="\b\nExample:\n  logloss plot sigmoid -o out/sigmoid.png")
 def sigmoid(output: Picture) -> Answer:
     """Draw the sigmoid on [-10, 10] with its asymptotes."""
-    return _save(logloss.plot_sigmoid(), output)
+    logloss.plot_sigmoid(output=output)
+    return _done(output)
 
 
 @app.command(epilog="\b\nExample:\n  logloss plot loss -o out/loss.png")
@@ -35,7 +33,8 @@ def loss(output: Picture) -> Answer:
 
     Against the probability for each label, and against the logit.
     """
-    return _save(logloss.plot_loss(), output)
+    logloss.plot_loss(output=output)
+    return _done(output)
 
 
 @app.command(
@@ -59,7 +58,8 @@ def reliability(
     result = logloss.score(
         data, target, prob=prob, logit=logit, model=model, weight=weight, positive=positive
     )
-    return _save(logloss.ReliabilityDisplay.from_score(result).plot().ax_, output)
+    logloss.ReliabilityDisplay.from_score(result, output=output)
+    return _done(output)
 
 
 @app.command(epilog="\b\nExample:\n  logloss plot training out/model.json -o out/training.png")
@@ -73,14 +73,9 @@ def training(
 
     Objective and certified distance to the optimum, scan by scan.
     """
-    return _save(logloss.plot_training(logloss.load(model)), output)
+    logloss.plot_training(logloss.load(model), output=output)
+    return _done(output)
 
 
-def _save(axes: Any, output: Path) -> Answer:
-    if output.suffix.lower() not in FORMATS:
-        raise ArgumentError(f"a picture's name ends in one of {', '.join(FORMATS)}; got {output}")
-    from logloss import files  # brings NumPy, which --help does without
-
-    with files.whole(output) as draft:
-        axes.figure.savefig(draft, dpi=150)
+def _done(output: Path) -> Answer:
     return Answer(f"picture: {output}")
