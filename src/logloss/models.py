@@ -52,6 +52,30 @@ class Model:
     predictor: LinearPredictor
     fit_summary: LogisticSummary
 
+    def __str__(self) -> str:
+        """Return what was fitted, what was filled and left out, and how the fit ended."""
+        design, found = self.design, self.fit_summary
+        n_columns = len(design.numbers) + len(design.categories)
+        left_out: dict[str, list[str]] = {}
+        for name, why in design.left_out:
+            left_out.setdefault(why, []).append(name)
+        lines = [
+            f"{self.target.name}: {found.n:,} rows, {100 * self.base_rate:.1f} % positive · "
+            f"{n_columns} columns → {design.layout.size} coefficients"
+        ]
+        if design.filled:
+            shares = [f"{name} {100 * share:.2g} %" for name, share in design.filled]
+            more = f" and {len(shares) - 4} more" if len(shares) > 4 else ""
+            lines.append(f"filled: {', '.join(shares[:4])}{more} (with indicators)")
+        if left_out:
+            groups = (f"{', '.join(names)} ({why})" for why, names in left_out.items())
+            lines.append(f"left out: {' · '.join(groups)}")
+        lines.append(
+            f"{found.status}: {found.scans} scans, at most {found.bound:.1g} standard errors "
+            "from the optimum"
+        )
+        return "\n".join(lines)
+
     @property
     def base_rate(self) -> float:
         """Weighted mean of the target in training: what a constant forecast would say."""
