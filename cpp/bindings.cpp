@@ -1,0 +1,183 @@
+// The only file that knows Python: arrays in, arrays and plain values out. Every function
+// works on one run of rows in the calling thread, without the interpreter's lock.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+
+#include "kernels.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace logloss {
+namespace {
+
+using Input = nb::ndarray<nb::ro, nb::ndim<1>, nb::device::cpu>;
+using Output = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+Type type_of(nb::dlpack::dtype dtype) {
+  using Code = nb::dlpack::dtype_code;
+  const auto code = static_cast<Code>(dtype.code);
+  const auto pick = [&](Type of8, Type of16, Type of32, Type of64) {
+    return dtype.bits == 8 ? of8 : dtype.bits == 16 ? of16 : dtype.bits == 32 ? of32 : of64;
+  };
+  if (code == Code::Bool) return Type::boolean;
+  if (code == Code::Int) return pick(Type::int8, Type::int16, Type::int32, Type::int64);
+  if (code == Code::UInt) return pick(Type::uint8, Type::uint16, Type::uint32, Type::uint64);
+  if (code == Code::Float && dtype.bits == 32) return Type::float32;
+  if (code == Code::Float && dtype.bits == 64) return Type::float64;
+  throw nb::type_error("the kernel reads bool, integers, float32 and float64");
+}
+
+Column column_of(const Input& array) {
+  return {array.data(), static_cast<std::ptrdiff_t>(array.stride(0) * (array.dtype().bits / 8)),
+          type_of(array.dtype())};
+}
+
+void* output_of(std::optional<Output>& array, Type real, std::ptrdiff_t n) {
+  if (!array) return nullptr;
+  if (type_of(array->dtype()) != real || static_cast<std::ptrdiff_t>(array->shape(0)) != n) {
+    throw nb::type_error("an output must have the dtype and the length of the scores");
+  }
+  return array->data();
+}
+
+const Input* address(const std::optional<Input>& array) { return array ? &*array : nullptr; }
+
+using LossFunction = LossReport (*Kernels::*)(const LossTask&);
+
+std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t> losses(
+    const Kernels& kernels, LossFunction function, const Input& label, const Input& score,
+    std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
+    std::optional<Output> loss, std::optional<Output> gradient, std::optional<Output> hessian,
+    ExactSum* sum) {
+  const auto n = static_cast<std::ptrdiff_t>(score.shape(0));
+  for (const Input* array : {&label, address(weight), address(positive_weight)}) {
+    if (array != nullptr && static_cast<std::ptrdiff_t>(array->shape(0)) != n) {
+      throw nb::type_error("all arrays must have the length of the scores");
+    }
+  }
+  const Column weights = weight ? column_of(*weight) : Column{};
+  const Column positive_weights = positive_weight ? column_of(*positive_weight) : Column{};
+  LossTask task;
+  task.n = n;
+  task.label = column_of(label);
+  task.score = column_of(score);
+  task.weight = weight ? &weights : nullptr;
+  task.positive_weight = positive_weight ? &positive_weights : nullptr;
+  task.smoothing = smoothing;
+  task.real = task.score.type == Type::float32 ? Type::float32 : Type::float64;
+  task.loss = output_of(loss, task.real, n);
+  task.gradient = output_of(gradient, task.real, n);
+  task.hessian = output_of(hessian, task.real, n);
+  task.sum = sum;
+  nb::gil_scoped_release unlocked;
+  const LossReport report = (kernels.*function)(task);
+  return {report.bad_label, report.bad_score, report.bad_weight};
+}
+
+using MapFunction = void (*Kernels::*)(const MapTask&);
+
+void map(const Kernels& kernels, MapFunction function, const Input& in, Output out) {
+  MapTask task;
+  task.n = static_cast<std::ptrdiff_t>(in.shape(0));
+  task.in = column_of(in);
+  task.real = type_of(out.dtype());
+  if (static_cast<std::ptrdiff_t>(out.shape(0)) != task.n) {
+    throw nb::type_error("the output must have the length of the input");
+  }
+  task.out = out.data();
+  nb::gil_scoped_release unlocked;
+  (kernels.*function)(task);
+}
+
+nb::bytes state_of(const ExactSum& sum) {
+  const ExactSum::State state = sum.state();
+  return nb::bytes(reinterpret_cast<const char*>(state.data()), sizeof(state));
+}
+
+ExactSum sum_of(const nb::bytes& bytes) {
+  ExactSum::State state;
+  if (bytes.size() != sizeof(state)) throw nb::value_error("not the state of an ExactSum");
+  std::memcpy(state.data(), bytes.c_str(), sizeof(state));
+  return ExactSum::from_state(state);
+}
+
+void bind_sum(nb::module_& module) {
+  nb::class_<ExactSum>(module, "ExactSum")
+      .def(nb::init<>())
+      .def(
+          "add",
+          [](ExactSum& self, const Input& values) {
+            const Column column = column_of(values);
+            const auto n = static_cast<std::ptrdiff_t>(values.shape(0));
+            nb::gil_scoped_release unlocked;
+            best_kernels()->add(column, n, self);
+          },
+          "values"_a)
+      .def(
+          "merge", [](ExactSum& self, const ExactSum& other) { self.add(other); }, "other"_a)
+      .def_prop_ro("value", &ExactSum::value)
+      .def("__getstate__", &state_of)
+      .def("__setstate__",
+           [](ExactSum& self, const nb::bytes& state) { new (&self) ExactSum(sum_of(state)); });
+}
+
+void bind_kernels(nb::module_& module) {
+  nb::class_<Kernels>(module, "Kernels")
+      .def_prop_ro("level", [](const Kernels& self) { return std::string(self.level); })
+      .def(
+          "losses_from_logits",
+          [](const Kernels& self, const Input& label, const Input& score,
+             std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
+             std::optional<Output> loss, std::optional<Output> gradient,
+             std::optional<Output> hessian, ExactSum* sum) {
+            return losses(self, &Kernels::losses_from_logits, label, score, weight, positive_weight,
+                          smoothing, loss, gradient, hessian, sum);
+          },
+          "label"_a, "score"_a, "weight"_a.none(), "positive_weight"_a.none(), "smoothing"_a,
+          "loss"_a.none(), "gradient"_a.none(), "hessian"_a.none(), "sum"_a.none())
+      .def(
+          "losses_from_probabilities",
+          [](const Kernels& self, const Input& label, const Input& score,
+             std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
+             std::optional<Output> loss, std::optional<Output> gradient, ExactSum* sum) {
+            return losses(self, &Kernels::losses_from_probabilities, label, score, weight,
+                          positive_weight, smoothing, loss, gradient, std::nullopt, sum);
+          },
+          "label"_a, "score"_a, "weight"_a.none(), "positive_weight"_a.none(), "smoothing"_a,
+          "loss"_a.none(), "gradient"_a.none(), "sum"_a.none())
+      .def(
+          "sigmoid",
+          [](const Kernels& self, const Input& in, Output out) {
+            map(self, &Kernels::sigmoid, in, out);
+          },
+          "values"_a, "out"_a)
+      .def(
+          "logit",
+          [](const Kernels& self, const Input& in, Output out) {
+            map(self, &Kernels::logit, in, out);
+          },
+          "values"_a, "out"_a);
+  module.def("best_kernels", &best_kernels, nb::rv_policy::reference);
+  module.def(
+      "kernels_at", [](const std::string& level) { return kernels_at(level.c_str()); },
+      nb::rv_policy::reference, "level"_a);
+}
+
+}  // namespace
+}  // namespace logloss
+
+NB_MODULE(_core, module) {
+  module.doc() = "Kernels of logloss; logloss.kernel is their only caller.";
+  logloss::bind_sum(module);
+  logloss::bind_kernels(module);
+}

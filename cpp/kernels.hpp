@@ -1,0 +1,55 @@
+// What a kernel is asked and what it answers: the same for every instruction-set level.
+#pragma once
+
+#include <cstddef>
+
+#include "columns.hpp"
+#include "exact_sum.hpp"
+
+namespace logloss {
+
+// Elementwise losses of n rows. Outputs are contiguous, of dtype `real`; null ones are not
+// wanted. Values are weighted; `sum` receives the losses as they were rounded to `real`.
+struct LossTask {
+  std::ptrdiff_t n = 0;
+  Column label;
+  Column score;  // logits or probabilities
+  const Column* weight = nullptr;
+  const Column* positive_weight = nullptr;
+  double smoothing = 0;
+  Type real = Type::float64;
+  void* loss = nullptr;
+  void* gradient = nullptr;
+  void* hessian = nullptr;
+  ExactSum* sum = nullptr;
+};
+
+// First rows that break a rule; -1 where none does.
+struct LossReport {
+  std::ptrdiff_t bad_label = -1;
+  std::ptrdiff_t bad_score = -1;
+  std::ptrdiff_t bad_weight = -1;
+};
+
+// n values of dtype `real`, mapped one by one; `out` is contiguous.
+struct MapTask {
+  std::ptrdiff_t n = 0;
+  Column in;
+  Type real = Type::float64;
+  void* out = nullptr;
+};
+
+struct Kernels {
+  const char* level;
+  LossReport (*losses_from_logits)(const LossTask&);
+  LossReport (*losses_from_probabilities)(const LossTask&);
+  void (*sigmoid)(const MapTask&);
+  void (*logit)(const MapTask&);
+  void (*add)(const Column&, std::ptrdiff_t n, ExactSum&);
+};
+
+// The best table that this processor can run, or the one named; null if it cannot run that.
+const Kernels* best_kernels();
+const Kernels* kernels_at(const char* level);
+
+}  // namespace logloss

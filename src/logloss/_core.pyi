@@ -1,0 +1,48 @@
+from typing import Any, final
+
+import numpy.typing as npt
+
+_Array = npt.NDArray[Any]
+
+@final
+class ExactSum:
+    def __init__(self) -> None: ...
+    def add(self, values: _Array) -> None: ...
+    def merge(self, other: ExactSum) -> None: ...
+    @property
+    def value(self) -> float: ...
+    def __getstate__(self) -> bytes: ...
+    def __setstate__(self, state: bytes, /) -> None: ...
+
+@final
+class Kernels:
+    @property
+    def level(self) -> str: ...
+    def losses_from_logits(
+        self,
+        label: _Array,
+        score: _Array,
+        weight: _Array | None,
+        positive_weight: _Array | None,
+        smoothing: float,
+        loss: _Array | None,
+        gradient: _Array | None,
+        hessian: _Array | None,
+        sum: ExactSum | None,
+    ) -> tuple[int, int, int]: ...
+    def losses_from_probabilities(
+        self,
+        label: _Array,
+        score: _Array,
+        weight: _Array | None,
+        positive_weight: _Array | None,
+        smoothing: float,
+        loss: _Array | None,
+        gradient: _Array | None,
+        sum: ExactSum | None,
+    ) -> tuple[int, int, int]: ...
+    def sigmoid(self, values: _Array, out: _Array) -> None: ...
+    def logit(self, values: _Array, out: _Array) -> None: ...
+
+def best_kernels() -> Kernels: ...
+def kernels_at(level: str) -> Kernels | None: ...

@@ -1,0 +1,169 @@
+"""The only caller of the compiled core: one run of rows, the calling thread, sums out.
+
+Arrays are one-dimensional, native-endian, and of bool, integers, float32 or float64; they
+may be strided. Nothing is validated here but what the compiled code reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+try:
+    from logloss import _core
+except ImportError as error:  # pragma: no cover  (an unbuilt checkout)
+    raise ImportError(
+        "logloss's compiled core is missing: build it with `make demo` or `pip install .`"
+    ) from error
+
+FloatArray = npt.NDArray[np.floating]
+_KERNELS = _core.best_kernels()
+
+
+class Faults(NamedTuple):
+    """First rows that break a rule; −1 where none does."""
+
+    label: int
+    score: int
+    weight: int
+
+
+@dataclass(frozen=True)
+class ExactSum:
+    """A sum of doubles without error, rounded once when it is read: `math.fsum`, mergeable.
+
+    It depends on nothing but the terms: not on their order, nor on how they were cut.
+
+    Examples
+    --------
+    >>> (ExactSum.of(np.array([1e300, 1.0])) + ExactSum.of(np.array([-1e300]))).value
+    1.0
+    """
+
+    _sum: Any
+
+    @classmethod
+    def of(cls, values: npt.NDArray[Any]) -> Self:
+        """Sum an array of shape (n,)."""
+        total = _core.ExactSum()
+        total.add(values)
+        return cls(total)
+
+    def __add__(self, other: Self, /) -> Self:
+        total = _core.ExactSum()
+        total.merge(self._sum)
+        total.merge(other._sum)
+        return type(self)(total)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ExactSum):
+            return NotImplemented
+        return bool(self._sum.__getstate__() == other._sum.__getstate__())
+
+    def __hash__(self) -> int:
+        return hash(self._sum.__getstate__())
+
+    def __repr__(self) -> str:
+        return f"ExactSum({self.value!r})"
+
+    @property
+    def value(self) -> float:
+        """The sum, correctly rounded; inf and NaN as `math.fsum` gives them."""
+        return float(self._sum.value)
+
+
+def losses_from_logits(y: npt.NDArray[Any], logits: FloatArray) -> FloatArray:
+    """Loss of each row, in the dtype of the logits."""
+    loss = np.empty_like(logits, order="C")
+    _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, None, None, None)
+    return loss
+
+
+def loss_derivatives(
+    y: npt.NDArray[Any], logits: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Loss of each row with its first and second derivative, sharing one exponential."""
+    loss, gradient, hessian = (np.empty_like(logits, order="C") for _ in range(3))
+    _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, gradient, hessian, None)
+    return loss, gradient, hessian
+
+
+def losses_from_probabilities(y: npt.NDArray[Any], p: FloatArray) -> FloatArray:
+    """Loss of each row, in the dtype of the probabilities."""
+    loss = np.empty_like(p, order="C")
+    _KERNELS.losses_from_probabilities(y, p, None, None, 0.0, loss, None, None)
+    return loss
+
+
+def sigmoid(x: FloatArray) -> FloatArray:
+    """1/(1 + exp(−x)) of each value."""
+    out = np.empty_like(x, order="C")
+    _KERNELS.sigmoid(x, out)
+    return out
+
+
+def logit(p: FloatArray) -> FloatArray:
+    """log(p/(1 − p)) of each value."""
+    out = np.empty_like(p, order="C")
+    _KERNELS.logit(p, out)
+    return out
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One run of rows for the general entry points, all arrays of one length.
+
+    Attributes
+    ----------
+    y, scores : ndarray of shape (n,)
+        Labels, and logits or probabilities of float32 or float64.
+    weight, pos_weight : ndarray of shape (n,), optional
+    smoothing : float
+    loss, gradient, hessian : ndarray of shape (n,), optional
+        Contiguous outputs, of the scores' dtype.
+    """
+
+    y: npt.NDArray[Any]
+    scores: FloatArray
+    weight: npt.NDArray[Any] | None = None
+    pos_weight: npt.NDArray[Any] | None = None
+    smoothing: float = 0.0
+    loss: FloatArray | None = None
+    gradient: FloatArray | None = None
+    hessian: FloatArray | None = None
+
+
+def evaluate_logits(rows: Rows, *, total: bool) -> tuple[ExactSum | None, Faults]:
+    """Fill the outputs from logits; with `total`, sum the losses exactly."""
+    accumulator = _core.ExactSum() if total else None
+    faults = _KERNELS.losses_from_logits(
+        rows.y,
+        rows.scores,
+        rows.weight,
+        rows.pos_weight,
+        rows.smoothing,
+        rows.loss,
+        rows.gradient,
+        rows.hessian,
+        accumulator,
+    )
+    return None if accumulator is None else ExactSum(accumulator), Faults(*faults)
+
+
+def evaluate_probabilities(rows: Rows, *, total: bool) -> tuple[ExactSum | None, Faults]:
+    """Fill the outputs from probabilities; with `total`, sum the losses exactly."""
+    accumulator = _core.ExactSum() if total else None
+    faults = _KERNELS.losses_from_probabilities(
+        rows.y,
+        rows.scores,
+        rows.weight,
+        rows.pos_weight,
+        rows.smoothing,
+        rows.loss,
+        rows.gradient,
+        accumulator,
+    )
+    return None if accumulator is None else ExactSum(accumulator), Faults(*faults)

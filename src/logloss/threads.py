@@ -1,0 +1,118 @@
+"""The one pool of threads: work is mapped over it in order, and nothing else starts a thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from logloss.errors import ArgumentError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class _Pool:
+    """Makes the executor when it is first needed, again after a fork, and larger on demand."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._size = 0
+
+    def of(self, size: int) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._executor is None or self._size < size:
+                # an outgrown executor's idle threads end when nobody refers to it any more
+                self._executor = ThreadPoolExecutor(size, thread_name_prefix="logloss")
+                self._size = size
+            return self._executor
+
+
+_pool = _Pool()
+_inside = threading.local()
+
+
+def _forget() -> None:
+    """Leave the parent's threads behind: a forked child has none of them."""
+    global _pool  # noqa: PLW0603  (the one piece of state, replaced whole)
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def default_threads() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def map_ordered(
+    function: Callable[[Item], Result], items: Sequence[Item], n_threads: int | None = None
+) -> list[Result]:
+    """Apply `function` to every item and return the results in the items' order.
+
+    Parameters
+    ----------
+    function : callable
+        Called in several threads at once.
+    items : sequence
+    n_threads : int, optional
+        At most this many items at a time; all processors by default. With 1, or with one
+        item, or when called from within the pool, everything runs in the calling thread.
+
+    Raises
+    ------
+    ArgumentError
+        If `n_threads` is below 1.
+    Exception
+        The first, in the items' order, that `function` raised; items not yet begun are
+        then left alone.
+    """
+    if n_threads is not None and not n_threads >= 1:
+        raise ArgumentError(f"n_threads must be at least 1; got {n_threads!r}.")
+    if len(items) <= 1 or n_threads == 1 or getattr(_inside, "pool", False):
+        return [function(item) for item in items]
+    workers = min(default_threads() if n_threads is None else n_threads, len(items))
+    if workers == 1:
+        return [function(item) for item in items]
+    return _run(function, items, workers)
+
+
+def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
+    """Let `workers` threads take the items one after another, until all are done or one fails."""
+    results: dict[int, Result] = {}
+    failures: dict[int, BaseException] = {}
+    positions = iter(range(len(items)))
+    lock = threading.Lock()
+
+    def work() -> None:
+        _inside.pool = True
+        try:
+            while not failures:
+                with lock:
+                    position = next(positions, None)
+                if position is None:
+                    return
+                try:
+                    results[position] = function(items[position])
+                except BaseException as error:  # noqa: BLE001  (raised again below)
+                    failures[position] = error
+        finally:
+            _inside.pool = False
+
+    futures = [_pool.of(workers).submit(work) for _ in range(workers)]
+    try:
+        for future in futures:
+            future.result()
+    except BaseException:  # Ctrl-C in the waiting thread: begin nothing more
+        failures[len(items)] = KeyboardInterrupt()
+        raise
+    if failures:
+        raise failures[min(failures)]
+    return [results[position] for position in range(len(items))]
