@@ -18,16 +18,16 @@ TORCH_LIMIT = 100.0
 _KERAS_EPSILON = 1e-7
 
 
-def check_clip(clip: object) -> None:
-    """Raise ArgumentError unless `clip` is a policy."""
-    if clip is None or clip in ("sklearn", "keras", "torch"):
-        return
-    number = isinstance(clip, (int, float)) and not isinstance(clip, bool)
-    if not (number and 0 < clip < 0.5):  # type: ignore[operator]
+def check_clip(clip: object, prob: str | None) -> None:
+    """Raise ArgumentError unless `clip` is a policy, and one that has something to clip."""
+    number = isinstance(clip, int | float) and not isinstance(clip, bool) and 0 < clip < 0.5
+    if clip is not None and clip not in ("sklearn", "keras", "torch") and not number:
         raise ArgumentError(
             "`clip` must be None, a number between 0 and 0.5, 'sklearn', 'keras' or "
             f"'torch'; got {clip!r}"
         )
+    if clip is not None and prob is None:
+        raise ArgumentError("`clip` goes with `prob`: the loss of a finite logit is finite")
 
 
 def clip_probabilities(p: npt.NDArray[Any], clip: Clip) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,14 +77,19 @@ class RowReader:
         if self.logit is not None:
             values = _numbers(batch, self.logit)
             _refuse(
-                batch, self.logit, values, np.isnan(values), LogitError, "is missing or not a number"
+                batch,
+                self.logit,
+                values,
+                np.isnan(values),
+                LogitError,
+                "is missing or not a number",
             )
             return values
         assert self.prob is not None
         values = _numbers(batch, self.prob)
-        hint = "is not a probability in [0, 1]; logits are given with `logit`"
+        rule = "is not a probability in [0, 1]; logits are given as `logit`"
         outside = ~((values >= 0) & (values <= 1))
-        _refuse(batch, self.prob, values, outside, ProbabilityError, hint)
+        _refuse(batch, self.prob, values, ProbabilityError(rule), outside)
         return values
 
 
@@ -122,7 +128,7 @@ def _numbers(batch: Batch, name: str) -> npt.NDArray[np.floating]:
 def _weights(batch: Batch, name: str) -> FloatArray:
     values = _numbers(batch, name).astype(np.float64)
     wrong = ~((values >= 0) & np.isfinite(values))
-    _refuse(batch, name, values, wrong, WeightError, "is not a weight: finite and 0 or more")
+    _refuse(batch, name, values, WeightError("is not a weight: finite, 0 or more"), wrong)
     return values
 
 
@@ -130,30 +136,32 @@ def _refuse(
     batch: Batch,
     name: str,
     values: npt.NDArray[Any],
+    error: RowError,
     wrong: npt.NDArray[np.bool_],
-    kind: type[RowError],
-    rule: str,
 ) -> None:
-    """Raise `kind` for the first row where `wrong` is true."""
+    """Raise `error`, with the place and the value put before it, if `wrong` is true anywhere."""
     if wrong.any():
         first = int(np.argmax(wrong))
         row, value = batch.first_row + first, float(values[first])
         shown = "an empty value" if np.isnan(value) else repr(value)
-        raise kind(f"column {name!r}, row {row}: {shown} {rule}", index=row, value=value)
+        message = f"column {name!r}, row {row}: {shown} {error}"
+        raise type(error)(message, index=row, value=value)
 
 
 def _groups(batch: Batch, name: str) -> Groups:
-    """Number the distinct values of a column; null and NaN are one group, None."""
+    """Return the distinct values of a column; null and NaN are one group, None."""
     column = batch.table.column(name)
     if pa.types.is_nested(column.type):
         raise ColumnError(f"column {name!r} holds {column.type}, whose values cannot be grouped")
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
     values = [*column.dictionary.to_pylist(), None]
-    codes = column.indices.cast(pa.int64()).fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+    codes = (
+        column.indices.cast(pa.int64()).fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
+    )
     used = np.bincount(codes, minlength=len(values)) > 0
     # NaN is not equal to itself, so it would be a new key in every block
-    keys = tuple(None if value != value else value for value in values)
+    keys = [None if isinstance(v, float) and math.isnan(v) else v for v in values]
     return Groups(
         tuple(keys[place] for place in np.flatnonzero(used)), (np.cumsum(used) - 1)[codes]
     )

@@ -83,6 +83,9 @@ class ScoredRows:
     clusters: Groups | None = None
     by: tuple[Groups, ...] = ()
 
+    def __len__(self) -> int:
+        return self.y.size
+
 
 @dataclass(frozen=True)
 class WorstRows:

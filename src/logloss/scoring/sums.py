@@ -49,10 +49,13 @@ class DigitSums:
             self._place(place)[:, sum_index] += counted.astype(np.int64)
             values = values - np.ldexp(digits, _DIGIT * place)
 
-    def merge(self, other: DigitSums, into: npt.NDArray[np.intp] | slice = slice(None)) -> None:
-        """Add the sums of `other`, whose group g stands here at ``into[g]``."""
+    def merge(self, other: DigitSums, into: npt.NDArray[np.intp] | None = None) -> None:
+        """Add the sums of `other`, whose group g stands here at ``into[g]`` (or at g)."""
         for place, digits in other._places.items():
-            self._place(place)[into] += digits
+            if into is None:
+                self._place(place)[:] += digits
+            else:
+                self._place(place)[into] += digits[: into.size]
 
     def grow(self, n_groups: int) -> None:
         """Make room for groups up to `n_groups`."""
@@ -120,7 +123,7 @@ class GroupSums:
         total = GroupSums(self._sums.shape[1])
         for part in (self, other):
             into = total._positions(part.keys)
-            total._counts[into] += part._counts
+            total._counts[into] += part.counts
             total._sums.merge(part._sums, into)
         return total
 
