@@ -49,16 +49,16 @@ class Drift:
         UnseenWarning
             With the number of rows for each column of categories.
         """
-        if self.outside:
-            shares = {name: f"{100 * n / self.n_rows:.2g} %" for name, n in _ranked(self.outside)}
+        shares = {name: f"{100 * n / self.n_rows:.2g} %" for name, n in _ranked(self.outside)}
+        if shares:
             warnings.warn(
                 "numbers outside the range seen in training, where the model extrapolates: "
                 f"{_listed(shares)} of rows",
                 RangeWarning,
                 stacklevel=2,
             )
-        if self.unseen:
-            counts = {name: f"{n:,}" for name, n in _ranked(self.unseen)}
+        counts = {name: f"{n:,}" for name, n in _ranked(self.unseen)}
+        if counts:
             warnings.warn(
                 "levels never seen in training, which take the mean effect: "
                 f"{_listed(counts)} of {self.n_rows:,} rows",
@@ -68,7 +68,8 @@ class Drift:
 
 
 def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    strayed = [(name, n) for name, n in counts.items() if n > 0]
+    return sorted(strayed, key=lambda item: (-item[1], item[0]))
 
 
 def _listed(texts: Mapping[str, str]) -> str:
