@@ -95,7 +95,7 @@ def fit(
         offset=offset,
         engine=engine,
     )
-    needed = rows.select([*design.columns, target])
+    needed = rows.select([*design.columns, target, *([weight] if weight else [])])
     encoded = engine.reduce(EncodePass(design, learned_target), needed)
     fitted = fit_logistic(
         encoded.source(rows.name),
