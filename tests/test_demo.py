@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import shlex
 import subprocess
 from pathlib import Path
@@ -27,14 +29,9 @@ def demo(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 @pytest.fixture(scope="module")
 def page(demo: ModuleType) -> str:
     """Run it once, and return what it prints."""
-    capture = pytest.MonkeyPatch()
-    lines: list[str] = []
-    capture.setattr("builtins.print", lambda line: lines.append(line))
-    try:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         demo.main()
-    finally:
-        capture.undo()
-    return "\n".join(lines)
+    return printed.getvalue()
 
 
 def test_the_page_has_its_topics_in_order(page):
