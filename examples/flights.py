@@ -105,7 +105,7 @@ def number_drivers(model: logloss.Model) -> Iterator[tuple[float, str]]:
     coefficients = {term.name: term.coefficient for term in model.summary().terms}
     for column in model.design.numbers:
         if column.name in coefficients:
-            yield coefficients[column.name] * column.scale, f"{column.scale:.2g} {column.name}"
+            yield coefficients[column.name] * column.scale, f"+{column.scale:.2g} {column.name}"
 
 
 def level_drivers(model: logloss.Model) -> Iterator[tuple[float, str]]:

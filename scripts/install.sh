@@ -69,9 +69,12 @@ pip() {
 
 mkdir -p build
 : >"$log"
-[ -n "$(find_compiler)" ] || fail "no C++20 compiler${CXX:+ (CXX=$CXX is none)}:" \
+compiler=$(find_compiler)
+[ -n "$compiler" ] || fail "no C++20 compiler${CXX:+ (CXX=$CXX is none)}:" \
     "install g++ 10 or newer, or clang 14 or newer" \
     "(Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install)"
+# said outright, for the build would else want the one that built Python
+export CXX="$compiler"
 "$venv/bin/python" -c 'import pip' 2>/dev/null || make_venv
 # --group and --build-constraint need a recent pip
 "$venv/bin/python" -c 'import pip
