@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import os
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,9 @@ ROOT = Path(__file__).parents[1]
 
 # Pictures are drawn without a display, here and in every subprocess.
 os.environ["MPLBACKEND"] = "agg"
+
+# scikit-learn skips one of its checks of estimators without this; scipy reads it on import.
+os.environ["SCIPY_ARRAY_API"] = "1"
 
 # Hypothesis draws the same examples in every run: a red test is red for everyone.
 # Its own clock is off, since CI machines stall.
