@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from logloss.scoring.passes import ScorePass
-from logloss.scoring.state import Groups, ScoredRows, ScoreState
+from logloss.scoring.state import Groups, ScoredRows
 
 
 def forecasts(n=500, *, seed=0, soft=False):
@@ -56,23 +56,3 @@ def rows_of(start, stop, *, n=500, on_logits=True, weighted=True, clustered=True
 def task(*, on_logits=True, weighted=True, clustered=True) -> ScorePass:
     """Return the pass that fits `rows_of`."""
     return ScorePass(on_logits=on_logits, weighted=weighted, clustered=clustered, n_by=1, n_worst=5)
-
-
-def facts(state: ScoreState) -> dict[str, object]:
-    """Return all that a state knows, in a form that two states can be compared by."""
-
-    def groups(sums):
-        values = [(repr(k), int(c), *v) for k, c, v in zip(sums.keys, sums.counts, sums.values())]
-        return sorted(values)
-
-    return {
-        "counts": (state.n_rows, state.n_clipped, state.n_weighted, state.n_y1, state.n_y0),
-        "totals": {name: total.value for name, total in state.totals.items()},
-        "products": {pair: total.value for pair, total in state.products.items()},
-        "infinite": (state.infinite.n_y1, state.infinite.n_y0, state.infinite.rows),
-        "worst": [column.tolist() for column in (state.worst.row, state.worst.loss)],
-        "histogram": state.histogram.sums.values().tolist(),
-        "range": (state.histogram.lowest.tolist(), state.histogram.highest.tolist()),
-        "clusters": None if state.clusters is None else groups(state.clusters),
-        "by": [groups(sums) for sums in state.by],
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def plot_sigmoid(ax: Axes | None = None, *, output: PathLike | None = None) -> A
         ax.set(title="Sigmoid Function", xlabel="x", ylabel="σ(x)")
         ax.set(xlim=(-10, 10), ylim=(-0.06, 1.06), xticks=range(-10, 11, 5))
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    save(ax.figure, output)
+    save(ax, output)
     return ax
 
 
@@ -100,7 +100,7 @@ def plot_loss(
         left, right = axes
         _draw_loss_of_p(left)
         _draw_loss_of_logit(right)
-    save(left.figure, output)
+    save(left, output)
     return left, right
 
 
@@ -120,7 +120,11 @@ def _draw_loss_of_logit(ax: Axes) -> None:
         loss, gradient, _ = kernel.loss_derivatives(np.full_like(z, label), z)
         ax.plot(z, loss, color=colour)
         ax.plot(z, gradient, color=colour, linestyle=(0, (2, 1.5)), linewidth=1.8)
-        text = {"color": colour, "ha": "left" if side < 0 else "right", "bbox": BACKED}
+        text: dict[str, Any] = {
+            "color": colour,
+            "ha": "left" if side < 0 else "right",
+            "bbox": BACKED,
+        }
         ax.text(side * 4.6, 5.25, f"loss, y = {label}", weight="bold", **text)
         ax.text(side * 5.8, side + 0.3, "its gradient", **text)
     ax.set(title="Loss and gradient by logit", xlabel="logit z")

@@ -76,8 +76,8 @@ def plot_training(
         _draw_bound(right, path, tol)
         for ax in (left, right):
             ax.set(xlabel="scans of the data", xlim=(0.5, path[-1].scan + 0.5))
-            ax.xaxis.get_major_locator().set_params(integer=True)
-    save(left.figure, output)
+            ax.locator_params(axis="x", integer=True)
+    save(left, output)
     return left, right
 
 
@@ -166,7 +166,7 @@ def plot_decision_surface(
         bar = axes[0].figure.colorbar(surface, ax=list(axes), shrink=0.76, pad=0.02)
         bar.set_label(f"probability of {classes[1]} (■; {classes[0]} is ●)")
         bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
-    save(axes[0].figure, output)
+    save(axes[0], output)
     return tuple(axes)
 
 

@@ -172,7 +172,7 @@ class ReliabilityDisplay:
             self._draw_diagram(ax)
             self._draw_density(below)
         self.ax_, self.density_ax_, self.figure_ = ax, below, ax.figure
-        save(ax.figure, output)
+        save(ax, output)
         return self
 
     def _draw_diagram(self, ax: Axes) -> None:

@@ -12,6 +12,7 @@ from logloss import files
 from logloss.errors import ArgumentError, MissingExtraError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 PathLike = str | os.PathLike[str]
@@ -22,7 +23,7 @@ BLUE, VERMILLION, SKY = "#0072B2", "#D55E00", "#56B4E9"
 INK, MUTED, GRID = "#222222", "#5F5F5F", "#E3E3E3"
 
 #: Keeps the grid from running through a text.
-BACKED = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+BACKED: dict[str, object] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
 
 _STYLE = {
     "font.size": 10,
@@ -87,16 +88,19 @@ def new_figure(output: PathLike | None, size: tuple[float, float]) -> Figure:
     if output is None:
         from matplotlib import pyplot as plt
 
-        return plt.figure(figsize=size, layout="constrained")
-    from matplotlib.figure import Figure
+        figure: Figure = plt.figure(figsize=size, layout="constrained")
+        return figure
+    from matplotlib.figure import Figure as Unshown
 
-    return Figure(figsize=size, layout="constrained")
+    return Unshown(figsize=size, layout="constrained")
 
 
-def save(figure: Figure, output: PathLike | None) -> None:
-    """Write the figure to `output`, whole or not at all; with None do nothing."""
+def save(ax: Axes, output: PathLike | None) -> None:
+    """Write the figure of `ax` to `output`, whole or not at all; with None do nothing."""
     if output is None:
         return
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "axes stand on a figure"
     ending = os.path.splitext(output)[1].lower()
     known = figure.canvas.get_supported_filetypes()
     if ending.removeprefix(".") not in known:

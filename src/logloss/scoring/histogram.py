@@ -55,7 +55,7 @@ class Histogram:
         on_logits: bool,
     ) -> Histogram:
         """Count one block."""
-        values = forecasts.astype(np.float64)
+        values: FloatArray = forecasts.astype(np.float64)
         bins = _bin_numbers(values if on_logits else kernel.logit(values))
         sums = DigitSums(N_BINS, 2 if weight is None else 3)
         lowest, highest = np.full((2, N_BINS), np.inf), np.full((2, N_BINS), -np.inf)
@@ -137,7 +137,8 @@ class Histogram:
         """Return the weight of forecasts in `n_bins` equal steps of probability."""
         weight = self.sums.values()[:, :_SQUARE].sum(axis=1)
         step = np.minimum((self._probabilities() * n_bins).astype(np.intp), n_bins - 1)
-        return np.bincount(step, weights=weight, minlength=n_bins)
+        density: FloatArray = np.bincount(step, weights=weight, minlength=n_bins).astype(np.float64)
+        return density
 
     def _probabilities(self) -> FloatArray:
         """Middle of the probabilities seen in every bin; 0 for an empty one."""
@@ -170,9 +171,11 @@ class Reliability:
     size: FloatArray
 
 
-def _bin_numbers(logits: FloatArray) -> npt.NDArray[np.intp]:
+def _bin_numbers(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
     inside = np.clip(logits, -_REACH, _REACH)
-    bins = np.minimum((inside + _REACH) * _PER_UNIT, N_BINS - 3).astype(np.intp) + 1
+    bins: npt.NDArray[np.intp] = (
+        np.minimum((inside + _REACH) * _PER_UNIT, N_BINS - 3).astype(np.intp) + 1
+    )
     bins[np.isneginf(logits)] = 0
     bins[np.isposinf(logits)] = N_BINS - 1
     return bins

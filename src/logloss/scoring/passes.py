@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logloss import kernel
-from logloss.scoring.clip import TORCH_LIMIT, Clip, clip_probabilities
+from logloss.clipping import TORCH_LIMIT, Clip, clip_probabilities
 from logloss.scoring.histogram import Histogram
 from logloss.scoring.state import (
     COMPONENTS,
@@ -76,7 +76,7 @@ class ScorePass:
         rows, columns = losses.rows, losses.columns
         real = np.ones(rows.y.size, dtype=bool) if rows.weight is None else rows.weight > 0
         loss = np.where(losses.infinite_y1 | losses.infinite_y0, np.inf, columns["loss"])
-        worst = np.arange(rows.y.size) + rows.first_row, loss, rows.y, columns["probability"]
+        row = np.flatnonzero(real)
         exact = kernel.ExactSum.of
         return ScoreState(
             n_rows=rows.y.size,
@@ -89,7 +89,13 @@ class ScorePass:
             if self.clustered
             else {(a, b): exact(losses.product(a, b)) for a, b in PRODUCTS},
             infinite=losses.infinite_rows(),
-            worst=WorstRows.of(self.n_worst, *(column[real] for column in worst)),
+            worst=WorstRows.of(
+                self.n_worst,
+                row + rows.first_row,
+                loss[row],
+                rows.y[row],
+                columns["probability"][row],
+            ),
             histogram=Histogram.of(rows.y, rows.forecasts, rows.weight, on_logits=self.on_logits),
             clusters=None,
             by=(),

@@ -76,14 +76,8 @@ class RowReader:
             return self.model.logits(batch)
         if self.logit is not None:
             values = _numbers(batch, self.logit)
-            _refuse(
-                batch,
-                self.logit,
-                values,
-                np.isnan(values),
-                LogitError,
-                "is missing or not a number",
-            )
+            rule = "is not a logit: any number, or infinite"
+            _refuse(batch, self.logit, values, LogitError(rule), np.isnan(values))
             return values
         assert self.prob is not None
         values = _numbers(batch, self.prob)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from logloss.clipping import Clip
 from logloss.scoring import text
-from logloss.scoring.clip import Clip
 from logloss.scoring.estimates import Estimate, Form, Ratios, constant_loss
 from logloss.scoring.histogram import Histogram
 from logloss.scoring.segments import Segment

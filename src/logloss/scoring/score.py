@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from logloss import files
+from logloss.clipping import Clip, check_clip
 from logloss.design.target import Target, TargetPass, learn_target
 from logloss.errors import ArgumentError, TargetError, WeightError
 from logloss.models import Model, load
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine
 from logloss.rows.source import Source, open_source
-from logloss.scoring.clip import Clip, check_clip
 from logloss.scoring.passes import ScorePass
 from logloss.scoring.reading import RowReader, check_columns, refuse_many
 from logloss.scoring.result import Score, make_score

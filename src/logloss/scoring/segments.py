@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +124,8 @@ def _levels(
     if not clustered:
         return sums.keys, np.arange(len(sums))
     index: dict[Hashable, int] = {}
-    member = [index.setdefault(level, len(index)) for level, _ in sums.keys]  # type: ignore[misc]
+    pairs = cast(tuple[tuple[Hashable, Hashable], ...], sums.keys)
+    member = [index.setdefault(level, len(index)) for level, _ in pairs]
     return tuple(index), np.array(member, dtype=np.intp)
 
 

@@ -98,29 +98,25 @@ class WorstRows:
     probability: FloatArray
 
     def __add__(self, other: WorstRows, /) -> WorstRows:
-        joined = [
-            np.concatenate(pair) for pair in zip(self._columns(), other._columns(), strict=True)
-        ]
-        return WorstRows(self.k, *joined)._best()
-
-    def _best(self) -> WorstRows:
-        order = np.lexsort((self.row, -self.loss))[: self.k]
-        return WorstRows(self.k, *(column[order] for column in self._columns()))
-
-    def _columns(self) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-        return self.row, self.loss, self.y, self.probability
+        return WorstRows.of(
+            self.k,
+            np.concatenate((self.row, other.row)),
+            np.concatenate((self.loss, other.loss)),
+            np.concatenate((self.y, other.y)),
+            np.concatenate((self.probability, other.probability)),
+        )
 
     @classmethod
     def of(
         cls, k: int, row: IntArray, loss: FloatArray, y: FloatArray, probability: FloatArray
     ) -> WorstRows:
-        """Pick them from one block."""
+        """Pick them from some rows."""
+        near = np.arange(loss.size)
         if 0 < k < loss.size:
             # all that tie with the k-th stay in, so that row numbers decide
-            row_loss = np.partition(loss, loss.size - k)[loss.size - k]
-            near = np.flatnonzero(loss >= row_loss)
-            row, loss, y, probability = row[near], loss[near], y[near], probability[near]
-        return cls(k, row, loss, y, probability)._best()
+            near = np.flatnonzero(loss >= np.partition(loss, loss.size - k)[loss.size - k])
+        best = near[np.lexsort((row[near], -loss[near]))[:k]]
+        return cls(k, row[best], loss[best], y[best], probability[best])
 
 
 @dataclass(frozen=True)
@@ -181,7 +177,9 @@ class ScoreState:
     by: tuple[GroupSums, ...]
 
     def __add__(self, other: ScoreState, /) -> ScoreState:
-        both = self.clusters is not None and other.clusters is not None
+        clusters = None
+        if self.clusters is not None and other.clusters is not None:
+            clusters = self.clusters + other.clusters
         return ScoreState(
             self.n_rows + other.n_rows,
             self.n_clipped + other.n_clipped,
@@ -193,6 +191,6 @@ class ScoreState:
             self.infinite + other.infinite,
             self.worst + other.worst,
             self.histogram + other.histogram,
-            self.clusters + other.clusters if both else None,
+            clusters,
             tuple(a + b for a, b in zip(self.by, other.by, strict=True)),
         )

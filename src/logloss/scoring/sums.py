@@ -78,6 +78,17 @@ class DigitSums:
         sums = [math.fsum(parts) for parts in zip(*terms, strict=True)]
         return np.array(sums, dtype=np.float64).reshape(self.shape)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DigitSums) or self.shape != other.shape:
+            return NotImplemented if not isinstance(other, DigitSums) else False
+        nothing = np.zeros(self.shape, dtype=np.int64)
+        return all(
+            np.array_equal(self._places.get(place, nothing), other._places.get(place, nothing))
+            for place in self._places.keys() | other._places.keys()
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it grows while a pass fills it
+
     def __getstate__(self) -> tuple[tuple[int, int], dict[int, IntArray]]:
         return self.shape, self._places
 
@@ -126,6 +137,18 @@ class GroupSums:
             total._counts[into] += part.counts
             total._sums.merge(part._sums, into)
         return total
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GroupSums):
+            return NotImplemented
+        return self._table() == other._table()
+
+    __hash__ = None  # type: ignore[assignment]  # it grows while a pass fills it
+
+    def _table(self) -> dict[Hashable, tuple[float, ...]]:
+        """Return what is known of each key, whatever the order in which they were met."""
+        rows = zip(self.keys, self.counts.tolist(), self.values().tolist(), strict=True)
+        return {key: (count, *sums) for key, count, sums in rows}
 
     def __len__(self) -> int:
         return len(self._index)

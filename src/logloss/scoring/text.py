@@ -115,14 +115,18 @@ def _remarks(score: Score) -> list[str]:
         n, rows = score.infinite.n, score.infinite.rows
         named = ", ".join(f"{row:,}" for row in rows) + (" …" if n > len(rows) else "")
         lines.append(
-            f"infinite loss on {n:,} {'row' if n == 1 else 'rows'} ({named}): called impossible, "
+            f"infinite loss on {_rows(n)} ({named}): called impossible, "
             f"and happened; without, the log loss is {_number(score.infinite.log_loss_without)}"
         )
     if score.clip is not None:
-        lines.append(f"clip {score.clip!r} changed {score.n_clipped:,} rows")
+        lines.append(f"clip {score.clip!r} changed {_rows(score.n_clipped)}")
     if 0 < score.n_clusters < _FEW_CLUSTERS:
         lines.append(f"only {score.n_clusters} clusters: take the intervals as a rough guide")
     return lines
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} {'row' if n == 1 else 'rows'}"
 
 
 def _bias(bias: Estimate) -> str:
