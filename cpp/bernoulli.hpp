@@ -135,11 +135,11 @@ inline double sigmoid(double z) {
   return (z >= 0 ? 1.0 : e) / (1.0 + e);
 }
 
-// y log and (1 - y) log1p terms from a probability; 0·log 0 is 0, and p = 0 or 1 on the wrong
-// side is exactly infinite. The derivative is with respect to p.
-inline double loss_from_probability(double positive, double negative, double p) {
-  const double of_positive = positive == 0 ? 0.0 : -positive * std::log(p);
-  const double of_negative = negative == 0 ? 0.0 : -negative * std::log1p(-p);
+// -A·log p - B·log1p(-p), each logarithm at most `limit` below 0; 0·log 0 is 0, and p = 0 or 1
+// on the wrong side is exactly infinite. The derivative is with respect to p.
+inline double loss_from_probability(double positive, double negative, double p, double limit) {
+  const double of_positive = positive == 0 ? 0.0 : positive * std::fmin(-std::log(p), limit);
+  const double of_negative = negative == 0 ? 0.0 : negative * std::fmin(-std::log1p(-p), limit);
   return p == p ? of_positive + of_negative : p;
 }
 

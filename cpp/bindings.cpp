@@ -7,6 +7,7 @@
 #include <nanobind/stl/tuple.h>
 
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -52,13 +53,16 @@ void* output_of(std::optional<Output>& array, Type real, std::ptrdiff_t n) {
 
 const Input* address(const std::optional<Input>& array) { return array ? &*array : nullptr; }
 
+// lowest and highest probability, and the largest -log p
+using Clip = std::tuple<double, double, double>;
+
 using LossFunction = LossReport (*Kernels::*)(const LossTask&);
 
 std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t> losses(
     const Kernels& kernels, LossFunction function, const Input& label, const Input& score,
     std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
     std::optional<Output> loss, std::optional<Output> gradient, std::optional<Output> hessian,
-    ExactSum* sum) {
+    ExactSum* sum, Clip clip = {0.0, 1.0, std::numeric_limits<double>::infinity()}) {
   const auto n = static_cast<std::ptrdiff_t>(score.shape(0));
   for (const Input* array : {&label, address(weight), address(positive_weight)}) {
     if (array != nullptr && static_cast<std::ptrdiff_t>(array->shape(0)) != n) {
@@ -74,6 +78,7 @@ std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t> losses(
   task.weight = weight ? &weights : nullptr;
   task.positive_weight = positive_weight ? &positive_weights : nullptr;
   task.smoothing = smoothing;
+  std::tie(task.low, task.high, task.limit) = clip;
   task.real = task.score.type == Type::float32 ? Type::float32 : Type::float64;
   task.loss = output_of(loss, task.real, n);
   task.gradient = output_of(gradient, task.real, n);
@@ -149,12 +154,12 @@ void bind_kernels(nb::module_& module) {
           "losses_from_probabilities",
           [](const Kernels& self, const Input& label, const Input& score,
              std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
-             std::optional<Output> loss, std::optional<Output> gradient, ExactSum* sum) {
+             std::optional<Output> loss, std::optional<Output> gradient, ExactSum* sum, Clip clip) {
             return losses(self, &Kernels::losses_from_probabilities, label, score, weight,
-                          positive_weight, smoothing, loss, gradient, std::nullopt, sum);
+                          positive_weight, smoothing, loss, gradient, std::nullopt, sum, clip);
           },
           "label"_a, "score"_a, "weight"_a.none(), "positive_weight"_a.none(), "smoothing"_a,
-          "loss"_a.none(), "gradient"_a.none(), "sum"_a.none())
+          "loss"_a.none(), "gradient"_a.none(), "sum"_a.none(), "clip"_a)
       .def(
           "sigmoid",
           [](const Kernels& self, const Input& in, Output out) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 
 #include "columns.hpp"
 #include "exact_sum.hpp"
@@ -17,6 +18,10 @@ struct LossTask {
   const Column* weight = nullptr;
   const Column* positive_weight = nullptr;
   double smoothing = 0;
+  // a clip policy: probabilities are moved into [low, high], -log p to at most `limit`
+  double low = 0;
+  double high = 1;
+  double limit = std::numeric_limits<double>::infinity();
   Type real = Type::float64;
   void* loss = nullptr;
   void* gradient = nullptr;

@@ -191,7 +191,11 @@ LossReport losses_from_probabilities_as(const LossTask& task) {
     load(task.score, first, n, tile.score);
     note(report.bad_score, tile.score, first, n, 0.0, 1.0);
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-      tile.loss[i] = loss_from_probability(tile.positive[i], tile.negative[i], tile.score[i]);
+      tile.score[i] = std::min(std::max(tile.score[i], task.low), task.high);
+    }
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      tile.loss[i] =
+          loss_from_probability(tile.positive[i], tile.negative[i], tile.score[i], task.limit);
     }
     if (task.gradient != nullptr) {
       for (std::ptrdiff_t i = 0; i < n; ++i) {

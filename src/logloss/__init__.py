@@ -13,17 +13,14 @@ from typing import TYPE_CHECKING, Any
 from logloss import errors
 
 if TYPE_CHECKING:
+    from logloss.bernoulli import entropy, kl_divergence, logit, sigmoid
     from logloss.fitting import fit
     from logloss.logistic.estimator import LogisticRegression
     from logloss.losses import (
         binary_cross_entropy,
         binary_cross_entropy_with_logits,
-        entropy,
-        kl_divergence,
-        logit,
         loss_gradient,
         loss_gradient_hessian,
-        sigmoid,
     )
     from logloss.models import Model, load
     from logloss.network.estimator import NetworkClassifier
@@ -42,10 +39,10 @@ _HOMES = {
     "binary_cross_entropy_with_logits": ("losses", None),
     "loss_gradient": ("losses", None),
     "loss_gradient_hessian": ("losses", None),
-    "sigmoid": ("losses", None),
-    "logit": ("losses", None),
-    "entropy": ("losses", None),
-    "kl_divergence": ("losses", None),
+    "sigmoid": ("bernoulli", None),
+    "logit": ("bernoulli", None),
+    "entropy": ("bernoulli", None),
+    "kl_divergence": ("bernoulli", None),
     "LogisticRegression": ("logistic.estimator", "tables"),
     "NetworkClassifier": ("network.estimator", "torch"),
     "fit": ("fitting", "tables"),

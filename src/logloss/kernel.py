@@ -6,8 +6,9 @@ may be strided. Nothing is validated here but what the compiled code reports.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,9 @@ except ImportError as error:  # pragma: no cover  (an unbuilt checkout)
     ) from error
 
 FloatArray = npt.NDArray[np.floating]
+Real = TypeVar("Real", bound=np.floating)
 _KERNELS = _core.best_kernels()
+_UNCLIPPED = (0.0, 1.0, math.inf)
 
 
 class Faults(NamedTuple):
@@ -75,7 +78,7 @@ class ExactSum:
         return float(self._sum.value)
 
 
-def losses_from_logits(y: npt.NDArray[Any], logits: FloatArray) -> FloatArray:
+def losses_from_logits(y: npt.NDArray[Any], logits: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Loss of each row, in the dtype of the logits."""
     loss = np.empty_like(logits, order="C")
     _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, None, None, None)
@@ -83,29 +86,29 @@ def losses_from_logits(y: npt.NDArray[Any], logits: FloatArray) -> FloatArray:
 
 
 def loss_derivatives(
-    y: npt.NDArray[Any], logits: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    y: npt.NDArray[Any], logits: npt.NDArray[Real]
+) -> tuple[npt.NDArray[Real], npt.NDArray[Real], npt.NDArray[Real]]:
     """Loss of each row with its first and second derivative, sharing one exponential."""
     loss, gradient, hessian = (np.empty_like(logits, order="C") for _ in range(3))
     _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, gradient, hessian, None)
     return loss, gradient, hessian
 
 
-def losses_from_probabilities(y: npt.NDArray[Any], p: FloatArray) -> FloatArray:
+def losses_from_probabilities(y: npt.NDArray[Any], p: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Loss of each row, in the dtype of the probabilities."""
     loss = np.empty_like(p, order="C")
-    _KERNELS.losses_from_probabilities(y, p, None, None, 0.0, loss, None, None)
+    _KERNELS.losses_from_probabilities(y, p, None, None, 0.0, loss, None, None, _UNCLIPPED)
     return loss
 
 
-def sigmoid(x: FloatArray) -> FloatArray:
+def sigmoid(x: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """1/(1 + exp(−x)) of each value."""
     out = np.empty_like(x, order="C")
     _KERNELS.sigmoid(x, out)
     return out
 
 
-def logit(p: FloatArray) -> FloatArray:
+def logit(p: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """log(p/(1 − p)) of each value."""
     out = np.empty_like(p, order="C")
     _KERNELS.logit(p, out)
@@ -122,6 +125,8 @@ class Rows:
         Labels, and logits or probabilities of float32 or float64.
     weight, pos_weight : ndarray of shape (n,), optional
     smoothing : float
+    clip : tuple of float
+        For probabilities: lowest, highest, and the largest −log p.
     loss, gradient, hessian : ndarray of shape (n,), optional
         Contiguous outputs, of the scores' dtype.
     """
@@ -131,6 +136,7 @@ class Rows:
     weight: npt.NDArray[Any] | None = None
     pos_weight: npt.NDArray[Any] | None = None
     smoothing: float = 0.0
+    clip: tuple[float, float, float] = _UNCLIPPED
     loss: FloatArray | None = None
     gradient: FloatArray | None = None
     hessian: FloatArray | None = None
@@ -165,5 +171,6 @@ def evaluate_probabilities(rows: Rows, *, total: bool) -> tuple[ExactSum | None,
         rows.loss,
         rows.gradient,
         accumulator,
+        rows.clip,
     )
     return None if accumulator is None else ExactSum(accumulator), Faults(*faults)

@@ -101,7 +101,7 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
                     return
                 try:
                     results[position] = function(items[position])
-                except BaseException as error:  # noqa: BLE001  (raised again below)
+                except BaseException as error:
                     failures[position] = error
         finally:
             _inside.pool = False

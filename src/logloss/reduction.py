@@ -1,0 +1,145 @@
+"""From rows to a result: cut for threads, evaluate, sum exactly, spread back over the shape.
+
+Which function is evaluated is the caller's choice; what a loss is, nobody here knows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from logloss.arrays import Operands
+from logloss.errors import ArgumentError, WeightError
+from logloss.kernel import ExactSum, Faults, Rows
+from logloss.threads import map_ordered
+
+Kind = Literal["mean", "sum", "none"]
+Axis = int | tuple[int, ...] | None
+FloatArray = npt.NDArray[np.floating]
+Evaluate = Callable[..., tuple[ExactSum | None, Faults]]
+
+#: Rows that one thread takes at a time: large enough to make a task's cost vanish (10 µs
+#: against 1 ms), small enough that threads end together.
+_RUN = 1 << 17
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How rows become a result: mean, sum or none, over which axes, on how many threads."""
+
+    kind: str
+    axis: Axis
+    n_threads: int | None
+
+    def of(self, rows: Operands, base: Rows, evaluate: Evaluate) -> Any:
+        """Evaluate all rows and reduce them; fills the outputs that `base` names."""
+        whole = self.kind != "none" and self.axis is None
+        if not whole:
+            base = replace(base, loss=np.empty(len(rows.y), rows.scores.dtype))
+        total = self._evaluate(rows, base, evaluate, total=whole)
+        weights = _total_weight(rows, self.axis) if self.kind == "mean" else None
+        if whole:
+            assert total is not None
+            return total.value if weights is None else total.value / weights.item()
+        assert base.loss is not None
+        losses = spread(rows, base.loss)
+        if self.kind == "none":
+            return as_scalar(losses)
+        sums = _sum_along(losses, self.axis)
+        return as_scalar((sums if weights is None else sums / weights).astype(losses.dtype))
+
+    def _evaluate(
+        self, rows: Operands, base: Rows, evaluate: Evaluate, *, total: bool
+    ) -> ExactSum | None:
+        """Run the kernel over all rows, cut for threads, and raise for the first fault."""
+        n = len(rows.y)
+        if n <= _RUN:
+            summed, faults = evaluate(base, total=total)
+            rows.raise_for(faults)
+            return summed
+        starts = range(0, n, _RUN)
+        parts = map_ordered(
+            lambda start: evaluate(_cut(base, slice(start, start + _RUN)), total=total),
+            starts,
+            self.n_threads,
+        )
+        for start, (_, found) in zip(starts, parts, strict=True):
+            rows.raise_for(Faults(*(fault + start if fault >= 0 else -1 for fault in found)))
+        sums = [summed for summed, _ in parts if summed is not None]
+        return reduce(lambda a, b: a + b, sums) if sums else None
+
+
+def spread(rows: Operands, values: FloatArray) -> FloatArray:
+    """Put entries back where they stand in the broadcast shape; 0 where masked."""
+    if rows.kept is None:
+        return values.reshape(rows.shape)
+    out = np.zeros(math.prod(rows.shape), values.dtype)
+    out[rows.kept] = values
+    return out.reshape(rows.shape)
+
+
+def as_scalar(values: FloatArray) -> Any:
+    """Return a Python float for an array without axes, the array otherwise."""
+    return values.item() if values.ndim == 0 else values
+
+
+def _cut(rows: Rows, part: slice) -> Rows:
+    def cut(array: Any) -> Any:
+        return None if array is None else array[part]
+
+    return replace(
+        rows,
+        y=rows.y[part],
+        scores=rows.scores[part],
+        weight=cut(rows.weight),
+        pos_weight=cut(rows.pos_weight),
+        loss=cut(rows.loss),
+        gradient=cut(rows.gradient),
+        hessian=cut(rows.hessian),
+    )
+
+
+def _total_weight(rows: Operands, axis: Axis) -> FloatArray:
+    """Σw, or the number of entries, of each group that is averaged; all must be above 0."""
+    if rows.weight is None and rows.kept is None:
+        return np.asarray(math.prod(_reduced_lengths(rows.shape, axis)), np.float64)
+    weight = np.ones(len(rows.y)) if rows.weight is None else rows.weight.astype(np.float64)
+    if axis is None:
+        total = np.asarray(ExactSum.of(weight).value)
+    else:
+        total = _sum_along(spread(rows, weight), axis)
+    if not np.all(total > 0):
+        what = "sample_weight" if rows.weight is not None else "where"
+        raise WeightError(
+            f"{what} leaves a mean without weight: each must keep a weight above 0.", value=0.0
+        )
+    return total
+
+
+def _reduced_lengths(shape: tuple[int, ...], axis: Axis) -> list[int]:
+    axes = range(len(shape)) if axis is None else _axes(len(shape), axis)
+    return [shape[k] for k in axes]
+
+
+def _axes(ndim: int, axis: int | tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.lib.array_utils.normalize_axis_tuple(axis, ndim, "axis")
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"axis must name axes of the {ndim} there are: {error}") from None
+
+
+def _sum_along(values: FloatArray, axis: Axis) -> FloatArray:
+    """Sum exactly along some axes; the others stay."""
+    assert axis is not None
+    axes = _axes(values.ndim, axis)
+    moved = np.moveaxis(values, axes, range(len(axes)))
+    shape = moved.shape[len(axes) :]
+    groups = moved.reshape(math.prod(moved.shape[: len(axes)]), math.prod(shape))
+    sums = [ExactSum.of(groups[:, k]).value for k in range(groups.shape[1])]
+    return np.array(sums).reshape(shape)
