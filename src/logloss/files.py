@@ -142,6 +142,9 @@ class Scratch:
         except OSError as error:
             raise _refused(f"the temporary file {self.path}", error) from error
 
+    def __getstate__(self) -> dict[str, str]:
+        return {"path": self.path}  # a copy, perhaps in another process, does not own the file
+
 
 def _remove(path: str) -> None:
     with suppress(OSError):

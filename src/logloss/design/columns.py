@@ -79,20 +79,34 @@ def numbers_of(
 
     Null and NaN are missing; their values are NaN.
     """
-    if pt.is_decimal(column.type) or pt.is_float16(column.type) or pt.is_null(column.type):
+    if pt.is_decimal(column.type) or pt.is_null(column.type):
         column = column.cast(pa.float64())
-    floating = pt.is_floating(column.type)
     missing = None
     if column.null_count:
-        missing = column.is_null().to_numpy(zero_copy_only=False)
-        column = column.fill_null(False if pt.is_boolean(column.type) else 0)
-    values = column.to_numpy(zero_copy_only=False).astype(np.float64)
+        missing = raw_values(column.is_null()).astype(bool)
+    values = raw_values(column).astype(np.float64)
     if missing is not None:
         values[missing] = np.nan
-    if floating:
+    if pt.is_floating(column.type):
         nan = np.isnan(values)
         missing = nan if nan.any() else missing
     return values, missing
+
+
+def raw_values(column: pa.Array) -> npt.NDArray[Any]:
+    """Return the values of a column of fixed width, and whatever lies where one is null.
+
+    By way of DLPack: pyarrow's `to_numpy` and `fill_null` import pandas, for 0.3 seconds.
+    """
+    if len(column) == 0:
+        return np.empty(0)
+    if pt.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    if column.null_count:
+        values = [None, column.buffers()[1]]
+        column = pa.Array.from_buffers(column.type, len(column), values, offset=column.offset)
+    array: npt.NDArray[Any] = np.from_dlpack(column)
+    return array
 
 
 def coded(column: pa.Array) -> tuple[list[Any], npt.NDArray[np.int64]]:
@@ -105,14 +119,14 @@ def coded(column: pa.Array) -> tuple[list[Any], npt.NDArray[np.int64]]:
     if not pt.is_dictionary(column.type):
         column = cast(column, pa.large_string() if is_text(column.type) else column.type)
         column = column.dictionary_encode()
-    indices = column.indices.cast(pa.int64())
-    if indices.null_count:
-        indices = indices.fill_null(-1)
+    indices = raw_values(column.indices).astype(np.int64)
+    if column.indices.null_count:
+        indices[raw_values(column.indices.is_null()).astype(bool)] = -1
     # A dictionary may hold null, the same value twice, and values that no row has.
     found: dict[Any, int] = {None: 0}
     values = column.dictionary.to_pylist()
     codes = np.array([*(found.setdefault(value, len(found)) for value in values), 0])
-    codes = codes[indices.to_numpy(zero_copy_only=False)]
+    codes = codes[indices]
     occurs = np.bincount(codes, minlength=len(found)) > 0
     occurs[0] = False
     renumber = np.where(occurs, np.cumsum(occurs) - 1, -1)

@@ -174,7 +174,7 @@ class Design:
             for values, _ in [self._numbers(batch, c)]
         }
         unseen = {c.name: int((self._codes(batch, c) < 0).sum()) for c in self.categories}
-        return Drift(len(batch), outside, unseen)
+        return Drift(len(batch), _strayed(outside), _strayed(unseen))
 
     def _numbers(
         self, batch: Batch, column: NumberColumn
@@ -226,6 +226,10 @@ class Design:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"damaged model: design: {_reason(error)}") from error
         return design
+
+
+def _strayed(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count}
 
 
 def _reason(error: Exception) -> str:

@@ -40,9 +40,9 @@ def bits(seed: int, rows: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     -------
     ndarray of uint64, of the shape of `rows`
     """
-    numbers = np.asarray(rows).astype(np.uint64)
-    start = mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64) + _GOLDEN)
-    return mix(mix(numbers + _GOLDEN) ^ start)
+    # Row r of SplitMix64's sequence, which starts at a place that the seed is hashed to.
+    start = mix(mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64) + _GOLDEN))
+    return mix(np.asarray(rows).astype(np.uint64) * _GOLDEN + start)
 
 
 def uniform(seed: int, rows: npt.ArrayLike) -> npt.NDArray[np.float64]:

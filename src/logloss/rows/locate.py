@@ -89,14 +89,14 @@ def locate(name: str) -> list[Place]:
     found = sorted(glob.glob(path, recursive=True), key=natural)
     if not found:
         raise SourceError(f"{name}: no file matches")
-    base = os.path.dirname(path[: re.search(r"[*?\[]", path).start()])  # type: ignore[union-attr]
-    places = [
-        replace(
-            place, partitions=(*_partitions(os.path.relpath(match, base or ".")), *place.partitions)
-        )
-        for match in found
-        for place in _below(Place(local, os.path.abspath(match), match))
-    ]
+    base = os.path.dirname(re.split(r"[*?\[]", path)[0]) or "."
+    places = []
+    for match in found:
+        # A folder that matches may be a partition itself; a file's own name never is.
+        inside = os.path.relpath(match, base) + ("/" if os.path.isdir(match) else "")
+        above = _partitions(inside)
+        for place in _below(Place(local, os.path.abspath(match), match)):
+            places.append(replace(place, partitions=above + place.partitions))
     return list({place.path: place for place in places}.values())
 
 

@@ -90,6 +90,9 @@ def _common_number(a: pa.DataType, b: pa.DataType) -> pa.DataType:
 
 
 def _common_time(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
+    for day, time in ((a, b), (b, a)):
+        if pt.is_date(day) and pt.is_timestamp(time):
+            return time
     schemas = [pa.schema([("column", kind)]) for kind in (a, b)]
     try:
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 import numpy as np
@@ -256,9 +257,11 @@ def _from_arrow(data: Any) -> Source[Batch]:
             scratch = spool(reader)
             place = Place(fs.LocalFileSystem(use_mmap=True), scratch.path, name)
             return _from_places([place], name, {}, scratch)
-        table = pa.table(data)
-    except (pa.ArrowException, TypeError) as error:
-        raise SourceError(f"{name}: cannot be read: {error}") from error
+        # The index of a pandas frame is no column, as everywhere else in modelling.
+        as_table = partial(pa.Table.from_pandas, preserve_index=False)
+        table = as_table(data) if module == "pandas" else pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise SourceError(f"{name}: cannot be read: {', '.join(map(str, error.args))}") from error
     schema = plain_schema(table.schema, name)
     if schema.types != table.schema.types:  # views become plain text once, not at every scan
         table = pa.Table.from_batches(

@@ -5,7 +5,7 @@ Each file format has a module of its own; `source` puts them together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -113,6 +113,17 @@ class MemoryReader:
             yield from self.table.to_batches()
         else:
             yield from table.combine_chunks().to_batches()
+
+    def __reduce__(self) -> tuple[Callable[[bytes], MemoryReader], tuple[bytes]]:
+        """Pickle these rows alone: Arrow would take along all that a slice was cut from."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, self.table.schema) as writer:
+            writer.write_table(self.table)
+        return _unpickle, (sink.getvalue().to_pybytes(),)
+
+
+def _unpickle(stream: bytes) -> MemoryReader:
+    return MemoryReader(pa.ipc.open_stream(stream).read_all())
 
 
 def memory_shards(table: pa.Table, origin: str, schema: pa.Schema) -> tuple[TableShard, ...]:

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+import pytest
+
+from logloss.rows.local import LocalEngine
+from logloss.rows.protocols import Batch
+from logloss.rows.source import Source, open_source
+
+
+@dataclass(frozen=True)
+class Rows:
+    """First rows of the blocks seen, in the order of merging."""
+
+    first: tuple[int, ...] = ()
+
+    def __add__(self, other: Self, /) -> Self:
+        return type(self)(self.first + other.first)
+
+
+@dataclass(frozen=True)
+class FirstRows:
+    """Batches → `Rows`; fails or is interrupted at a given row."""
+
+    fail_at: int | None = None
+    error: type[BaseException] = ValueError
+
+    def __call__(self, batches: Iterable[Batch], /) -> Rows:
+        seen = []
+        for batch in batches:
+            if batch.first_row == self.fail_at:
+                raise self.error
+            seen.append(batch.first_row)
+        return Rows(tuple(seen))
+
+
+@pytest.fixture
+def source() -> Source[Batch]:
+    return open_source(pa.table({"a": range(300_000)}))
+
+
+@pytest.mark.parametrize("n_threads", [None, 1, 2, 5])
+def test_answers_are_merged_in_shard_order(source: Source[Batch], n_threads: int | None) -> None:
+    result = LocalEngine(n_threads).reduce(FirstRows(), source)
+    assert result.first == tuple(range(0, 300_000, 65_536))
+
+
+def test_no_shards_give_the_answer_for_no_rows() -> None:
+    assert LocalEngine().reduce(FirstRows(), Source(())) == Rows()
+
+
+def test_progress_tells_of_every_row_once(source: Source[Batch]) -> None:
+    told = []
+    LocalEngine(2, lambda done, total: told.append((done, total))).reduce(FirstRows(), source)
+    assert sum(done for done, _ in told) == 300_000
+    assert {total for _, total in told} == {300_000}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_or_interrupt_comes_through_and_the_engine_lives_on(
+    source: Source[Batch], error: type[BaseException]
+) -> None:
+    engine = LocalEngine(2)
+    with pytest.raises(error):
+        engine.reduce(FirstRows(65_536, error), source)
+    assert len(engine.reduce(FirstRows(), source).first) == 5
+
+
+def test_shards_not_begun_are_not_read_after_an_error(source: Source[Batch]) -> None:
+    told = []
+    engine = LocalEngine(1, lambda done, total: told.append(done))
+    with pytest.raises(ZeroDivisionError):
+        engine.reduce(FirstRows(0, ZeroDivisionError), source)
+    assert told == []

@@ -1,0 +1,158 @@
+"""Every Pass of the package obeys the laws; a Pass that is not in the table fails a test."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import logloss
+from logloss.design.design import Design, DriftPass, learn_design
+from logloss.design.summary import SummaryPass
+from logloss.design.target import Target, TargetPass
+from logloss.fitting import Encoded, EncodePass
+from logloss.logistic.certificate import LeveragePass
+from logloss.logistic.columns import MomentsPass
+from logloss.logistic.objective import LinearPass, Standard
+from logloss.logistic.separation import MarginPass, ReachPass
+from logloss.rows.source import Source, open_source
+from logloss.scoring.passes import ScorePass
+from logloss.scoring.reading import RowReader
+from tests.laws import Same, check_laws, closely
+
+N_ROWS = 300
+
+
+@cache
+def table() -> Source[Any]:
+    """Rows of every kind of column, with values missing, weights, offsets, and zero weights."""
+    rng = np.random.default_rng(7)
+    temp = rng.normal(50, 20, N_ROWS)
+    temp[rng.random(N_ROWS) < 0.2] = np.nan
+    carrier = np.array(["EV", "UA", "B6", None], object)[rng.integers(0, 4, N_ROWS)]
+    return open_source(
+        pa.table(
+            {
+                "late": rng.integers(0, 2, N_ROWS),
+                "temp": temp,
+                "hour": rng.integers(0, 24, N_ROWS),
+                "night": rng.random(N_ROWS) < 0.3,
+                "carrier": pa.array(carrier, pa.string()),
+                "dest": pa.array(carrier, pa.string()).dictionary_encode(),
+                "weight": rng.integers(0, 3, N_ROWS) * 0.1,
+                "offset": rng.normal(0, 0.1, N_ROWS),
+                "prob": rng.random(N_ROWS),
+            }
+        )
+    )
+
+
+def summary_pass() -> SummaryPass:
+    columns = {"temp": "number", "hour": "number", "night": "bool", "dest": "category"}
+    return SummaryPass(tuple(columns.items()), weight="weight", offset="offset")
+
+
+def drift_pass() -> DriftPass:
+    calm = open_source(table().take(range(20)))
+    return DriftPass(learn_design(calm, features=["temp", "hour", "carrier"]))
+
+
+LATE = Target("late", (0, 1))
+
+
+@cache
+def design() -> Design:
+    features = ["temp", "hour", "night", "carrier"]
+    return learn_design(table(), features=features, weight="weight", offset="offset")
+
+
+def encoded() -> Source[Any]:
+    return table().map(partial(design().encode, target=LATE))
+
+
+def joined(a: Encoded, b: Encoded) -> bool:
+    """Compare blocks, which are cut where the rows were cut, by the rows that they hold."""
+
+    def rows(partial_: Encoded) -> list[list[Any]]:
+        return [
+            row.tolist()
+            for block in partial_.blocks
+            for row in np.column_stack([block.numbers, block.codes, block.y, block.weight])
+        ]
+
+    return rows(a) == rows(b)
+
+
+def standard() -> Standard:
+    p = len(design().layout.numbers)
+    return Standard(np.full(p, 3.0), np.full(p, 7.0), tuple(map(len, design().layout.levels)))
+
+
+def coefficients(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=design().layout.size)
+
+
+def linear_pass() -> LinearPass:
+    return LinearPass(standard(), coefficients(0), curvature=True)
+
+
+def margin_pass() -> MarginPass:
+    return MarginPass(standard(), (coefficients(0), coefficients(1)), keep=5)
+
+
+def leverage_pass() -> LeveragePass:
+    return LeveragePass(standard(), np.eye(5), np.arange(design().layout.size) < 5)
+
+
+def moments_pass() -> MomentsPass:
+    return MomentsPass(design().layout, (1.0,) * len(design().layout.numbers))
+
+
+def forecasts() -> Source[Any]:
+    reader = RowReader(LATE, prob="prob", weight="weight", cluster=("hour",), by=("dest",))
+    return table().map(reader)
+
+
+#: One row a Pass: the class, how one is made, the rows that it reads, and how answers are
+#: compared (None: to the last bit; sums of gradients are rounded, so they are close).
+PASSES: list[tuple[type, Any, Any, Same | None]] = [
+    (TargetPass, lambda: TargetPass("late"), table, None),
+    (SummaryPass, summary_pass, table, None),
+    (DriftPass, drift_pass, table, None),
+    (EncodePass, lambda: EncodePass(design(), LATE), table, joined),
+    (MomentsPass, moments_pass, encoded, closely(1e-12)),
+    (LinearPass, linear_pass, encoded, closely(1e-12)),
+    (LeveragePass, leverage_pass, encoded, closely(1e-12)),
+    (MarginPass, margin_pass, encoded, closely(1e-12)),
+    (
+        ReachPass,
+        lambda: ReachPass(standard(), *map(coefficients, (0, 1)), 0.5),
+        encoded,
+        closely(1e-12),
+    ),
+    (ScorePass, lambda: ScorePass(False, True, True, 1), forecasts, None),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "rows", "same"), [row[1:] for row in PASSES], ids=[row[0].__name__ for row in PASSES]
+)
+def test_obeys_the_laws_of_every_pass(make: Any, rows: Any, same: Same | None) -> None:
+    check_laws(make(), rows(), same)
+
+
+def test_every_pass_of_the_package_is_in_the_table() -> None:
+    found = set()
+    for module in pkgutil.walk_packages(logloss.__path__, "logloss."):
+        if module.name.endswith("__main__"):
+            continue
+        for name, member in inspect.getmembers(importlib.import_module(module.name)):
+            if inspect.isclass(member) and name.endswith("Pass") and name != "Pass":
+                found.add(member)
+    assert found == {row[0] for row in PASSES}
