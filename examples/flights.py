@@ -60,7 +60,7 @@ def fit() -> logloss.Model:
 def predict(model: logloss.Model) -> Path:
     """Predict November and December, and pass on what the model warns of."""
     output = OUT / "predictions.parquet"
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True, action="always") as caught:
         n_rows = model.predict(TEST, output)
     say("predict", f"{n_rows:,} flights Nov–Dec", *(f"note: {w.message}" for w in caught))
     return output
