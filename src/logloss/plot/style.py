@@ -45,7 +45,8 @@ _STYLE = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "legend.frameon": False,
+    "legend.framealpha": 1,
+    "legend.edgecolor": "none",
 }
 #: Dots per inch of saved pictures: one 7 inches wide is sharp at twice the width of a README.
 _DPI = 200
@@ -77,6 +78,9 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         yield
+        # in a notebook pyplot switches this on when it is first imported, perhaps just now
+        interactive = mpl.is_interactive()
+    mpl.interactive(interactive)
 
 
 def new_figure(output: PathLike | None, size: tuple[float, float]) -> Figure:
