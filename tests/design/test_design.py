@@ -352,6 +352,12 @@ def test_an_infinite_number_at_prediction_is_named() -> None:
         encode(learn({"x": [1.0, 2.0]}), {"x": [1.0, float("inf")]})
 
 
+def test_no_rows_are_an_empty_block() -> None:
+    design = learn({"x": [1.0, 2.0] * 20, "c": many("a", "b")})
+    block = encode(design, {"x": pa.array([], pa.float64()), "c": pa.array([], pa.string())})
+    assert (block.numbers.shape, block.codes.shape) == ((0, 1), (0, 1))
+
+
 def test_the_dense_matrix_spells_out_the_levels() -> None:
     design = learn({"c": many("a", "b"), "x": [*range(40)]})
     matrix, names = design.dense(Batch(0, pa.record_batch({"x": [7, 8, 9], "c": ["b", "a", "z"]})))

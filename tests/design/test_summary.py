@@ -56,6 +56,14 @@ def test_numbers_whose_squares_overflow_have_a_scale_by_their_range() -> None:
     assert mean_and_scale([1e200, -1e200]) == (0.0, 1e200)
 
 
+def test_a_sum_beyond_the_largest_double_leaves_the_range_to_tell() -> None:
+    assert mean_and_scale([1.5e308, 1.0e308]) == (1.25e308, 0.25e308)
+
+
+def test_no_value_has_mean_and_scale_zero() -> None:
+    assert mean_and_scale(pa.array([None], pa.float64())) == (0.0, 0.0)
+
+
 def test_weights_weigh() -> None:
     repeated = mean_and_scale([1.0, 2.0, 2.0, 7.0])
     assert mean_and_scale([1.0, 2.0, 7.0], [1, 2, 1]) == pytest.approx(repeated)

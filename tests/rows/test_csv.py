@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from logloss.errors import SourceError
 from logloss.rows import csv
 from logloss.rows.source import Source, open_source
 
@@ -74,6 +75,12 @@ def test_usual_spellings_of_missing_are_null_in_numbers_and_text(
     source = opened(tmp_path, f"i,a,s\n0,1,x\n0,{spelling},{spelling}\n")
     assert column(source, "a") == [1, None]
     assert column(source, "s") == ["x", None]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_ragged_row_far_down_is_a_source_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="Expected 2 columns, got 1"):
+        opened(tmp_path, "a,b\n" + "1,2\n" * 60 + "3\n")
 
 
 def test_quoted_fields_may_hold_delimiters_quotes_and_newlines(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -68,6 +69,32 @@ def test_an_error_or_interrupt_comes_through_and_the_engine_lives_on(
     with pytest.raises(error):
         engine.reduce(FirstRows(65_536, error), source)
     assert len(engine.reduce(FirstRows(), source).first) == 5
+
+
+@dataclass(frozen=True)
+class Endless:
+    """A shard that never ends, or one that fails once the endless one has begun."""
+
+    begun: threading.Event
+    fails: bool
+    origin: str = "test"
+    first_row: int = 0
+    n_rows: int = 1
+
+    def blocks(self) -> Iterator[Batch]:
+        if self.fails:
+            self.begun.wait(60)
+            raise ZeroDivisionError
+        while True:
+            self.begun.set()
+            yield Batch(0, pa.record_batch({"a": [1]}))
+
+
+def test_shards_behind_one_that_failed_stop_where_they_are() -> None:
+    begun = threading.Event()
+    source = Source((Endless(begun, True), Endless(begun, False)))
+    with pytest.raises(ZeroDivisionError):
+        LocalEngine(2).reduce(FirstRows(), source)
 
 
 def test_shards_not_begun_are_not_read_after_an_error(source: Source[Batch]) -> None:

@@ -164,6 +164,17 @@ def test_a_url_that_cannot_be_opened_is_named(url: str) -> None:
         open_source(url)
 
 
+def test_a_url_without_permission_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError("no access")
+
+    monkeypatch.setattr(MemoryFileSystem, "info", refuse)
+    with pytest.raises(SourceError, match=r"memory://a/b\.csv: cannot be opened: no access"):
+        open_source("memory://a/b.csv")
+
+
 def test_a_url_without_fsspec_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(SourceError, match="install fsspec"):
@@ -273,7 +284,15 @@ def test_views_of_text_are_read_as_text() -> None:
 
 def test_a_pickled_shard_in_memory_carries_its_own_rows_only() -> None:
     source = open_source(pa.table({"a": np.arange(1_000_000.0)}))
-    assert len(pickle.dumps(source.shards[0])) < 1_000_000
+    content = pickle.dumps(source.shards[1])
+    assert len(content) < 1_000_000
+    (block,) = pickle.loads(content).blocks()
+    assert block.table["a"].to_pylist() == list(range(65_536, 131_072))
+
+
+def test_rows_in_memory_count_without_columns() -> None:
+    blocks = open_source(frame()).select([]).blocks()
+    assert [(len(block), block.table.num_columns) for block in blocks] == [(10, 0)]
 
 
 def test_schema_metadata_is_kept(tmp_path: Path) -> None:

@@ -161,9 +161,18 @@ class LevelCounts:
     def __add__(self, other: Self, /) -> Self:
         return type(self)(
             self.n_missing + other.n_missing,
-            Counter(self.counts) + Counter(other.counts),
+            _merged(self.counts, other.counts),
             _add_digests(self.digest, other.digest),
         )
+
+
+def _merged(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    """Add counts up, at the cost of the smaller of the two."""
+    small, large = sorted((a, b), key=len)
+    total = dict(large)
+    for level, count in small.items():
+        total[level] = total.get(level, 0) + count
+    return total
 
 
 @dataclass(frozen=True)

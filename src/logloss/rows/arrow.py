@@ -42,9 +42,9 @@ class StreamReader:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the named columns."""
-        with self.place.open() as source:
+        with self.place.stream() as source:
             names = pa.ipc.open_stream(source).schema.names
-            source.seek(0)
+        with self.place.stream() as source:
             yield from pa.ipc.open_stream(source, options=_only(columns, names))
 
 
@@ -61,11 +61,11 @@ def arrow_parts(place: Place) -> list[Part]:
             raise SourceError(
                 f"{place.origin}: Feather version 1 is no longer read; write it again as version 2"
             )
-        source.seek(0)
         if magic != FILE_MAGIC:
-            stream = pa.ipc.open_stream(source)
-            n_rows = sum(batch.num_rows for batch in stream)
-            return [Part(StreamReader(place), place, n_rows, stream.schema)]
+            with place.stream() as start, pa.ipc.open_stream(start) as stream:
+                n_rows = sum(batch.num_rows for batch in stream)
+                return [Part(StreamReader(place), place, n_rows, stream.schema)]
+        source.seek(0)
         file = pa.ipc.open_file(source)
         schema = file.schema
         source.seek(0)

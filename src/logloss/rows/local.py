@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sized
 from functools import reduce
@@ -33,29 +34,48 @@ class LocalEngine:
     def reduce(self, task: Pass[B_contra, P], source: Source[B_contra]) -> P:
         """Return the sum, in shard order, of the answers for the shards.
 
-        After an error or Ctrl-C no shard is read beyond its current block.
+        Of several errors the one of the first shard is raised, as if the shards had been
+        read one after another; shards behind it, and all after Ctrl-C, stop where they are.
         """
-        stop = threading.Event()
         total = source.n_rows
+        failed = _FirstFailure()
 
-        def answer(shard: Shard[B_contra]) -> P:
-            return task(self._watched(shard, total, stop))
+        def answer(numbered: tuple[int, Shard[B_contra]]) -> P:
+            number, shard = numbered
+            try:
+                return task(self._watched(shard, number, total, failed))
+            except BaseException:
+                failed.note(number)
+                raise
 
         try:
-            partials = map_ordered(answer, source.shards, self.n_threads)
-        except BaseException:
-            stop.set()
+            partials = map_ordered(answer, list(enumerate(source.shards)), self.n_threads)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                failed.note(-1)
             raise
         return reduce(add, partials) if partials else task(())
 
     def _watched(
-        self, shard: Shard[B_contra], total: int, stop: threading.Event
+        self, shard: Shard[B_contra], number: int, total: int, failed: _FirstFailure
     ) -> Iterator[B_contra]:
-        """Hand out the blocks of a shard until told to stop; tell of each when it is done."""
+        """Hand out the blocks of a shard until one before it fails; tell of each when done."""
         for block in shard.blocks():
-            if stop.is_set():
+            if failed.number < number:
                 return
             yield block
             if self.progress is not None:
                 with self._lock:
                     self.progress(len(cast(Sized, block)), total)
+
+
+class _FirstFailure:
+    """Number of the first shard known to have failed."""
+
+    def __init__(self) -> None:
+        self.number: float = math.inf
+        self._lock = threading.Lock()
+
+    def note(self, number: int) -> None:
+        with self._lock:
+            self.number = min(self.number, number)

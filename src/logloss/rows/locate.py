@@ -54,12 +54,17 @@ class Place:
     partitions: tuple[tuple[str, str | None], ...] = ()
 
     def open(self) -> pa.NativeFile:
-        """Open for reading anywhere in the file."""
+        """Open for reading anywhere in the file; one on this machine is mapped."""
         return self.filesystem.open_input_file(self.path)
 
     def stream(self) -> pa.NativeFile:
-        """Open for reading from start to end, unpacked if its name says that it is packed."""
-        return self.filesystem.open_input_stream(self.path, compression="detect")
+        """Open for reading from start to end, unpacked if its name says that it is packed.
+
+        It is not mapped: that would make resident memory grow to the size of the file.
+        """
+        local = isinstance(self.filesystem, fs.LocalFileSystem)
+        filesystem = fs.LocalFileSystem() if local else self.filesystem
+        return filesystem.open_input_stream(self.path, compression="detect")
 
 
 def format_of(path: str) -> str | None:
