@@ -423,6 +423,11 @@ def test_a_pandas_column_of_mixed_objects_is_named() -> None:
         open_source(pd.DataFrame({"mixed": [1, "x"]}))
 
 
+def test_a_stream_without_rows_is_refused_in_one_plain_line() -> None:
+    with pytest.raises(SourceError, match=r"^pyarrow RecordBatchReader: there are no rows$"):
+        open_source(frame(0).to_reader())
+
+
 def test_select_refuses_a_column_that_is_not_there() -> None:
     with pytest.raises(ColumnError, match="there is no column 'b'"):
         open_source(frame()).select(["b"])

@@ -260,6 +260,8 @@ def _from_arrow(data: Any) -> Source[Batch]:
         # The index of a pandas frame is no column, as everywhere else in modelling.
         as_table = partial(pa.Table.from_pandas, preserve_index=False)
         table = as_table(data) if module == "pandas" else pa.table(data)
+    except SourceError:
+        raise
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise SourceError(f"{name}: cannot be read: {', '.join(map(str, error.args))}") from error
     schema = plain_schema(table.schema, name)
