@@ -106,8 +106,8 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
         finally:
             _inside.pool = False
 
-    futures = [_pool.of(workers).submit(work) for _ in range(workers)]
     try:
+        futures = [_pool.of(workers).submit(work) for _ in range(workers)]
         for future in futures:
             future.result()
     except BaseException:  # Ctrl-C in the waiting thread: begin nothing more
