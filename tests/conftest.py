@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 import hypothesis
+import matplotlib
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Pictures are drawn without a display, here and in every subprocess.
-os.environ["MPLBACKEND"] = "agg"
+# Pictures are drawn without a display; said here and not in the environment, which
+# would tell notebooks too.
+matplotlib.use("agg")
 
 # scikit-learn skips one of its checks of estimators without this; scipy reads it on import.
 os.environ["SCIPY_ARRAY_API"] = "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -25,7 +26,10 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pins = root / "constraints" / "ci.txt"
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", root]
     command += ["--build-constraint", pins, "--config-settings", f"build-dir={place / 'objects'}"]
-    subprocess.run([*command, "--wheel-dir", place], check=True)
+    # by name, for the build would else want the compiler that built Python
+    compiler = next(filter(shutil.which, ("c++", "g++", "clang++", "cl")))
+    environment = {"CXX": compiler, **os.environ}
+    subprocess.run([*command, "--wheel-dir", place], check=True, env=environment)
     (built,) = place.glob("*.whl")
     return built
 

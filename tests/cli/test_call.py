@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -217,19 +218,42 @@ def test_no_progress_on_a_pipe(process, folder):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_progress_on_a_terminal(folder, tmp_path):
+PREDICT = "predict model.json table.parquet"
+FIT = "fit table.parquet --target survived --features fare,deck"
+SCORE = "score table.parquet --target survived --model model.json"
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (f"{PREDICT} -o {{}}", "predict.*600/600"),
+        (f"{FIT} -o {{}}", "fit: . scans · loss 0[.]"),
+        (SCORE, "score.*600/600"),
+    ],
+)
+def test_progress_on_a_terminal(words, shown, folder, tmp_path):
     master, terminal = os.openpty()
-    done = subprocess.run(
-        [*COMMAND, "predict", "model.json", "table.parquet", "-o", tmp_path / "p.parquet"],
+    call = subprocess.Popen(
+        [*COMMAND, *words.format(tmp_path / "result").split()],
         cwd=folder,
         stderr=terminal,
         stdout=subprocess.DEVNULL,
-        check=False,
-        env={**os.environ, "TERM": "xterm"},
-        timeout=120,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
     )
     os.close(terminal)
-    shown = os.read(master, 1 << 16).decode()
+    said = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes any more
+        while piece := os.read(master, 1 << 16):
+            said += piece
     os.close(master)
-    assert done.returncode == 0
-    assert re.search(r"predict.*600/600", shown)
+    assert call.wait(timeout=60) == 0
+    assert re.search(shown, said.decode())
+
+
+def test_without_typer_the_command_says_which_extra_brings_it(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "logloss.cli.app")
+    outcome = call("--help")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "needs typer" in outcome.err
+    assert "'tables'" in outcome.err
