@@ -92,7 +92,7 @@ def test_effective_size_is_the_number_of_rows_when_weights_are_equal():
 
 def test_density_counts_every_forecast_once():
     y, logits, weight = forecasts(1000)
-    density = Histogram.of(y, logits, weight, on_logits=True).density(20)
+    density = Histogram.of(y, logits, weight, on_logits=True).density(np.linspace(0, 1, 21))
     expected = np.histogram(probabilities(logits), 20, (0, 1), weights=weight)[0]
     # forecasts within half a bin of an edge may fall on its other side
     assert density.sum() == pytest.approx(weight.sum())

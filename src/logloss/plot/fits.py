@@ -4,105 +4,97 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from logloss import losses
 from logloss.errors import ArgumentError
-from logloss.plot.style import BLUE, INK, MUTED, VERMILLION, PathLike, new_figure, save, style
+from logloss.plot.style import BLUE, INK, MUTED, SKY, VERMILLION, PathLike, new_figure, save, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
 
-class PathRecord(Protocol):
-    """One point of a fit's path."""
-
-    @property
-    def scan(self) -> int:
-        """Passes over the rows so far."""
-
-    @property
-    def objective(self) -> float:
-        """Value of what is minimised."""
-
-    @property
-    def bound(self) -> float:
-        """Certified distance to the optimum, in standard errors."""
-
-
 def plot_training(
-    fit: Any,
-    axes: Sequence[Axes] | None = None,
-    *,
-    tol: float = 1e-3,
-    output: PathLike | None = None,
-) -> tuple[Axes, Axes]:
-    """Draw the path of a fit: the objective and the certificate after every scan.
+    fit: Any, ax: Axes | None = None, *, tol: float = 1e-3, output: PathLike | None = None
+) -> Axes:
+    """Draw the path of a fit.
+
+    For a logistic regression, the distance to the optimum after every scan in standard
+    errors, √(2N(F − F*)): as seen once the fit was done, and as certified while it ran.
+    For a network, the training loss after every iteration.
 
     Parameters
     ----------
-    fit : object with `summary()` or `path`, or sequence of points
-        A model, a fitted estimator, its summary, or its path: points with `scan`,
-        `objective` and `bound`.
-    axes : two matplotlib.axes.Axes, optional
+    fit : Model, fitted estimator, or summary of a fit
+        What has the path.
+    ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
     tol : float, default=1e-3
-        Distance to the optimum, in standard errors, at which the fit stopped.
+        Distance at which a logistic regression may stop.
     output : path, optional
         An image file to write as well; its ending chooses the format.
 
     Returns
     -------
-    tuple of two matplotlib.axes.Axes
+    matplotlib.axes.Axes
 
     Raises
     ------
     ArgumentError
-        If there is no path, or the ending of `output` is unknown.
+        If `fit` has no path, or the ending of `output` is unknown.
     MissingExtraError
         If matplotlib is not installed.
     OutputError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from logloss import LogisticRegression, plot_training
+    >>> model = LogisticRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1])
+    >>> plot_training(model).get_xlabel()
+    'scans of the data'
     """
-    path = _path_of(fit)
-    with style():
-        if axes is None:
-            axes = new_figure(output, (7, 3.4)).subplots(1, 2)
-        left, right = axes
-        _draw_objective(left, path)
-        _draw_bound(right, path, tol)
-        for ax in (left, right):
-            ax.set(xlabel="scans of the data", xlim=(0.5, path[-1].scan + 0.5))
-            ax.locator_params(axis="x", integer=True)
-    save(left, output)
-    return left, right
-
-
-def _path_of(fit: Any) -> Sequence[PathRecord]:
+    training_loss = getattr(fit, "training_loss_", None)
     summary = fit.summary() if callable(getattr(fit, "summary", None)) else fit
-    path = getattr(summary, "path", summary)
-    if not isinstance(path, Sequence) or not path or not hasattr(path[0], "scan"):
+    if training_loss is None and not getattr(summary, "path", ()):
         raise ArgumentError(f"`fit` has no path to draw; got a {type(fit).__name__}")
-    return path
+    with style():
+        ax = new_figure(output, (7, 3.6)).subplots() if ax is None else ax
+        if training_loss is None:
+            _draw_path(ax, summary, tol)
+        else:
+            ax.plot(np.arange(1, len(training_loss) + 1), training_loss, color=BLUE)
+            ax.set(title="Training", xlabel="iterations", ylabel="training loss (nats)")
+        ax.locator_params(axis="x", integer=True)
+    save(ax, output)
+    return ax
 
 
-def _draw_objective(ax: Axes, path: Sequence[PathRecord]) -> None:
-    """Draw how far the objective lies above its last value, the optimum to all digits shown."""
+def _draw_path(ax: Axes, summary: Any, tol: float) -> None:
+    path, n_effective = summary.path, max(summary.weight, summary.n)
     last = path[-1].objective
-    points = [(p.scan, p.objective - last) for p in path if p.objective > last]
-    ax.plot(*zip(*points, strict=True), color=VERMILLION, marker="o", markersize=5.5)
-    ax.set(title="Objective", ylabel="above its last value (nats)", yscale="log")
+    seen = [
+        (point.scan, math.sqrt(2 * n_effective * (point.objective - last)))
+        for point in path
+        if point.objective > last
+    ]
+    certified = [(p.scan, p.bound) for p in path if 0 < p.bound < math.inf]
+    ax.plot(*_columns(seen[-1:] + certified[:1]), color=SKY, linestyle=(0, (1, 1.5)))
+    ax.plot(*_columns(seen), color=SKY, marker="o", markersize=6.5, label="seen in hindsight")
+    ax.plot(*_columns(certified), color=BLUE, marker="D", markersize=6.5, label="certified")
+    ax.axhline(tol, color=MUTED, linewidth=1.2, linestyle=(0, (5, 4)), label=f"tol = {tol:g}")
+    ax.set(title="Path of the fit", xlabel="scans of the data", yscale="log")
+    ax.set(ylabel="distance to the optimum\n(standard errors)", xlim=(0.5, path[-1].scan + 0.5))
+    # a path goes down, so this corner is free
+    ax.legend(loc="upper right")
 
 
-def _draw_bound(ax: Axes, path: Sequence[PathRecord], tol: float) -> None:
-    points = [(p.scan, p.bound) for p in path if math.isfinite(p.bound)]
-    ax.plot(*zip(*points, strict=True), color=BLUE, marker="o", markersize=5.5)
-    ax.axhline(tol, color=MUTED, linewidth=1.2, linestyle=(0, (5, 4)))
-    ax.set(title="Certified distance", ylabel="to the optimum (standard errors)", yscale="log")
-    ax.annotate(f"tol = {tol:g}", (1, tol), xytext=(0, 5), textcoords="offset points")
+def _columns(points: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    return [scan for scan, _ in points], [distance for _, distance in points]
 
 
 def plot_decision_surface(
@@ -114,6 +106,8 @@ def plot_decision_surface(
     output: PathLike | None = None,
 ) -> tuple[Axes, ...]:
     """Draw the probability that classifiers give to every point of two features.
+
+    The log loss in each title is that of the points shown.
 
     Parameters
     ----------
@@ -151,19 +145,21 @@ def plot_decision_surface(
     first, second = getattr(X, "columns", ("feature 1", "feature 2"))
     with style():
         if axes is None:
-            figure = new_figure(output, (3.1 * n_panels + 0.8, 3.6))
+            figure = new_figure(output, (3.1 * n_panels + 0.8, 3.8))
             axes = figure.subplots(1, n_panels, sharey=True, squeeze=False)[0]
         for ax, (name, estimator) in zip(axes, estimators.items(), strict=True):
             surface = _draw_surface(ax, estimator, points)
             for label, colour, marker in zip(classes, (VERMILLION, BLUE), "os", strict=True):
-                here = points[labels == label]
-                ax.scatter(
-                    *here.T, s=16, c=colour, marker=marker, edgecolors="white", linewidths=0.7
-                )
-            ax.set(title=name, xlabel=first, box_aspect=1)
+                look: dict[str, Any] = {"edgecolors": "white", "linewidths": 0.8}
+                look |= {"c": colour, "marker": marker, "s": 16 if len(points) > 20 else 70}
+                ax.scatter(*points[labels == label].T, zorder=3, **look)
+            said = estimator.predict_proba(points)[:, 1]
+            loss = losses.binary_cross_entropy(labels == classes[1], said)
+            ax.set(title=f"{name}\nlog loss {loss:.3f}", xlabel=first, box_aspect=1)
             ax.grid(visible=False)
+            ax.spines[:].set_visible(True)
         axes[0].set_ylabel(second)
-        bar = axes[0].figure.colorbar(surface, ax=list(axes), shrink=0.76, pad=0.02)
+        bar = axes[0].figure.colorbar(surface, ax=list(axes), shrink=0.715, pad=0.02)
         bar.set_label(f"probability of {classes[1]} (■; {classes[0]} is ●)")
         bar.set_ticks([0, 0.25, 0.5, 0.75, 1])
     save(axes[0], output)
@@ -172,19 +168,21 @@ def plot_decision_surface(
 
 def _draw_surface(ax: Axes, estimator: Any, points: npt.NDArray[np.float64]) -> Any:
     low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.12 * (high - low) + 1e-9
+    margin = 0.25 * (high - low) + 1e-9
     steps = [np.linspace(a, b, 201) for a, b in zip(low - margin, high + margin, strict=True)]
     first, second = np.meshgrid(*steps)
     grid = np.column_stack((first.ravel(), second.ravel()))
     surface = estimator.predict_proba(grid)[:, 1].reshape(first.shape)
-    filled = ax.contourf(first, second, surface, levels=np.linspace(0, 1, 21), cmap=_two_colours())
-    if surface.min() < 0.5 < surface.max():
+    # an odd number of steps: the middle one, where nothing is known, is grey
+    filled = ax.contourf(first, second, surface, levels=np.linspace(0, 1, 22), cmap=_two_colours())
+    # a surface that is flat but for rounding has no boundary worth a line
+    if surface.min() < 0.499 and surface.max() > 0.501:
         ax.contour(first, second, surface, levels=[0.5], colors=INK, linewidths=1.4)
     return filled
 
 
 def _two_colours() -> Colormap:
-    """Return a scale from a light vermillion over white to a light blue."""
+    """Return a scale from a light vermillion over a light grey to a light blue."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("logloss", ["#E59A66", "#FFFFFF", "#66AAD1"])
+    return LinearSegmentedColormap.from_list("logloss", ["#E59A66", "#F6F6F6", "#66AAD1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from logloss.scoring.result import Score
 
+#: Steps in which the distribution of forecasts is drawn.
+_STEPS = 40
 #: Two-sided 95 % quantile of the standard normal distribution.
 _QUANTILE = 1.959963984540054
 
@@ -31,7 +34,9 @@ class ReliabilityDisplay:
     reliability : Reliability
         Groups of forecasts.
     density : ndarray of shape (n_steps,)
-        Weight of the forecasts in equal steps of probability.
+        Weight of the forecasts in equal steps between the `limits`.
+    limits : tuple of float
+        Range of probabilities that is drawn.
     name : str, optional
         Title of the picture.
 
@@ -39,17 +44,22 @@ class ReliabilityDisplay:
     ----------
     claimed, realised, low, high : ndarray
         For each group the mean forecast, the mean target, and the latter's 95 % interval
-        (Wilson's, with Kish's effective number of rows).
+        (Wilson's, with Kish's effective number of rows; too narrow where rows depend on
+        each other).
     ax_, density_ax_, figure_ : matplotlib objects
         What `plot` drew on.
     """
 
     def __init__(
-        self, reliability: Reliability, density: npt.NDArray[np.float64], name: str | None = None
+        self,
+        reliability: Reliability,
+        density: npt.NDArray[np.float64],
+        limits: tuple[float, float] = (0.0, 1.0),
+        name: str | None = None,
     ) -> None:
         self.claimed, self.realised = reliability.claimed, reliability.realised
         self.low, self.high = _wilson(reliability.realised, reliability.size)
-        self.density = density
+        self.density, self.limits = density, limits
         self.name = name
 
     @classmethod
@@ -148,7 +158,10 @@ class ReliabilityDisplay:
             raise ArgumentError(f"`n_bins` must be a whole number, 1 or more; got {n_bins!r}")
         if strategy not in ("quantile", "uniform"):
             raise ArgumentError(f"`strategy` must be 'quantile' or 'uniform'; got {strategy!r}")
-        return cls(histogram.reliability(n_bins, strategy), histogram.density(50), name)
+        groups = histogram.reliability(n_bins, strategy)
+        limits = _limits(groups.claimed, *_wilson(groups.realised, groups.size))
+        density = histogram.density(np.linspace(*limits, _STEPS + 1))
+        return cls(groups, density, limits, name)
 
     def plot(self, ax: Axes | None = None, *, output: PathLike | None = None) -> Self:
         """Draw the diagram, and the distribution of the forecasts under it.
@@ -167,7 +180,10 @@ class ReliabilityDisplay:
         """
         with style():
             if ax is None:
-                ax = new_figure(output, (5, 5.95)).subplots()
+                # fixed places: no layout engine knows of a square panel with another below it
+                figure = new_figure(output, (5, 5.9))
+                figure.set_layout_engine("none")
+                ax = figure.add_axes((0.16, 0.255, 0.79, 0.79 * 5 / 5.9))
             below = ax.inset_axes((0, -0.24, 1, 0.2), sharex=ax)
             self._draw_diagram(ax)
             self._draw_density(below)
@@ -176,13 +192,15 @@ class ReliabilityDisplay:
         return self
 
     def _draw_diagram(self, ax: Axes) -> None:
-        low, high = _limits(self.claimed, self.low, self.high)
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+        low, high = self.limits
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=(0, (5, 4)))
         middle = low + 0.8 * (high - low)
         ax.annotate(
             "claimed = happened",
             (middle, middle),
-            xytext=(6, -6),
+            xytext=(9, -9),
             textcoords="offset points",
             rotation=45,
             rotation_mode="anchor",
@@ -201,26 +219,36 @@ class ReliabilityDisplay:
             linewidth=1.6,
             elinewidth=1.4,
             capsize=3,
+            clip_on=False,
         )
-        ax.set(title=self.name or "Reliability", ylabel="share that happened (95 % interval)")
+        ax.set(
+            title=self.name or "Reliability", ylabel="share that happened (95 %, independent rows)"
+        )
         ax.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
-        ax.xaxis.set_major_formatter("{x:.0%}")
-        ax.yaxis.set_major_formatter("{x:.0%}")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(PercentFormatter(xmax=1))
+            axis.set_major_locator(MaxNLocator(8 if high - low > 0.05 else 5, steps=[1, 2, 5, 10]))
         # the axes below carries them
         ax.tick_params(axis="x", labelbottom=False)
 
     def _draw_density(self, ax: Axes) -> None:
-        edges = np.linspace(0, 1, self.density.size + 1)
-        ax.stairs(self.density / self.density.sum(), edges, fill=True, color=SKY)
+        edges = np.linspace(*self.limits, self.density.size + 1)
+        ax.stairs(self.density, edges, fill=True, color=SKY)
         ax.set(xlabel="claimed probability", ylabel="forecasts", yticks=[])
         ax.grid(visible=False)
 
 
 def _limits(*values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the tenths that enclose all values."""
+    """Return a range, from 0 or to 1, that holds all values and ends at a round number."""
     joined = np.concatenate(values)
-    low, high = np.floor(10 * joined.min()) / 10, np.ceil(10 * joined.max()) / 10
-    return max(float(low), 0.0), min(float(max(high, low + 0.1)), 1.0)
+    low = 1 - _round_up(1 - float(joined.min())) if joined.min() > 0.5 else 0.0
+    return low, _round_up(float(joined.max()))
+
+
+def _round_up(share: float) -> float:
+    """Return the next share of one significant digit."""
+    unit = 10.0 ** math.floor(math.log10(share)) if share > 0 else 0.1
+    return min(unit * math.ceil(share / unit - 1e-9), 1.0)
 
 
 def _wilson(

@@ -133,12 +133,11 @@ class Histogram:
         )
         return Reliability(claimed / total, realised / total, total, total * total / squares)
 
-    def density(self, n_bins: int) -> FloatArray:
-        """Return the weight of forecasts in `n_bins` equal steps of probability."""
+    def density(self, edges: FloatArray) -> FloatArray:
+        """Return the weight of forecasts between rising `edges` of probability."""
         weight = self.sums.values()[:, :_SQUARE].sum(axis=1)
-        step = np.minimum((self._probabilities() * n_bins).astype(np.intp), n_bins - 1)
-        density: FloatArray = np.bincount(step, weights=weight, minlength=n_bins).astype(np.float64)
-        return density
+        # a bin goes as a whole to where its middle lies; an empty one weighs nothing
+        return np.histogram(self._probabilities(), edges, weights=weight)[0]
 
     def _probabilities(self) -> FloatArray:
         """Middle of the probabilities seen in every bin; 0 for an empty one."""
