@@ -2,9 +2,13 @@
 // gradient and its Hessian. Branch-free, so that loops over it vectorise. No loops here.
 //
 // a = |z|, e = exp(-a), with positive and negative label masses A and B (y and 1 - y):
-//   loss     = (z > 0 ? B : A)·a + (A + B)·log1p(e)      non-negative terms: nothing cancels
+//   loss     = (z >= 0 ? B : A)·a + (A + B)·log1p(e)     non-negative terms: nothing cancels
 //   gradient = (z >= 0 ? B - A·e : B·e - A) / (1 + e)
 //   Hessian  = (A + B)·e / (1 + e)²
+//
+// A float32 row is computed in double to 2^-33 and rounded once: 0.51 ulp. It uses no fused
+// multiply-add, so its bits follow from IEEE 754 alone and are the same on every machine.
+// A float64 row carries the rounding errors that matter in second doubles: below 1 ulp.
 #pragma once
 
 #include <bit>
@@ -16,123 +20,213 @@ namespace logloss::LOGLOSS_LEVEL {
 
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// ln 2 in two parts; the first ends in 21 zero bits, so n·kLn2High is exact for |n| < 2^11.
+inline constexpr double kLn2 = 0x1.62e42fefa39efp-1;
+// ln 2 in two parts; the first ends in 17 zero bits, so n·kLn2High is exact for |n| < 2^11.
 inline constexpr double kLn2High = 0x1.62e42fefap-1;
 inline constexpr double kLn2Low = 0x1.cf79abc9e3b39p-40;
 inline constexpr double kInverseLn2 = 0x1.71547652b82fep0;
-// Adding and subtracting this rounds to an integer, which then stands in the low bits.
+// Adding this rounds to an integer, which then stands in the low bits of the sum.
 inline constexpr double kRounder = 0x1.8p52;
-// exp(-746) rounds to 0, and half its binary exponent is still that of a normal number.
-inline constexpr double kLargestExponent = 746.0;
 
-// How a dtype is evaluated. float32 is evaluated in double without fused multiply-add, so
-// that its bits are the same on every machine: each operation is rounded by IEEE 754 alone.
-template <class Real>
-struct Arithmetic;
-
-template <>
-struct Arithmetic<float> {
-  // Terms of the two series that leave an error below 2^-40 of the result.
-  static constexpr int kExpTerms = 9;
-  static constexpr int kLogTerms = 7;
-  static double multiply_add(double x, double y, double z) { return x * y + z; }
+struct Bernoulli {
+  double loss, gradient, hessian;
 };
-
-template <>
-struct Arithmetic<double> {
-  // Terms of the two series that leave an error below 2^-58 of the result.
-  static constexpr int kExpTerms = 13;
-  static constexpr int kLogTerms = 13;
-  static double multiply_add(double x, double y, double z) {
-#ifdef __FMA__
-    return std::fma(x, y, z);
-#else
-    return x * y + z;
-#endif
-  }
-};
-
-// 1/k!, the Taylor coefficients of exp.
-inline constexpr double kExp[] = {1.0,
-                                  1.0,
-                                  1.0 / 2,
-                                  1.0 / 6,
-                                  1.0 / 24,
-                                  1.0 / 120,
-                                  1.0 / 720,
-                                  1.0 / 5040,
-                                  1.0 / 40320,
-                                  1.0 / 362880,
-                                  1.0 / 3628800,
-                                  1.0 / 39916800,
-                                  1.0 / 479001600,
-                                  1.0 / 6227020800};
 
 // 2^n for the integer n that stands in the low bits of `shifted`, |n| < 1023.
 inline double power_of_two(double shifted) {
   return std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
 }
 
-// exp(-a) for a >= 0; NaN stays NaN. |r| <= ln2/2.
-template <class Real>
+// x·y + z, rounded once where the level has an instruction for it.
+inline double fused(double x, double y, double z) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(x, y, z);
+#else
+  return x * y + z;
+#endif
+}
+
+// x·y - product, exactly, for product = fl(x·y) and factors far from overflow (Dekker 1971).
+inline double product_error(double x, double y, double product) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(x, y, -product);
+#else
+  constexpr double kSplit = 0x1p27 + 1;
+  const double cx = kSplit * x, cy = kSplit * y;
+  const double hx = cx - (cx - x), hy = cy - (cy - y);
+  const double lx = x - hx, ly = y - hy;
+  return ((hx * hy - product) + hx * ly + lx * hy) + lx * ly;
+#endif
+}
+
+// ------------------------------------------------------------------------------------ float32
+
+// exp(-a), a >= 0, to 2^-34; NaN stays NaN. Beyond 110 every float32 result has rounded to 0.
+// Coefficients: scripts/coefficients.py, degree 7 on |r| <= ln2/2.
 inline double exp_negative(double a) {
-  using A = Arithmetic<Real>;
-  const double x = a > kLargestExponent ? -kLargestExponent : -a;
+  const double x = a > 110.0 ? -110.0 : -a;
+  const double shifted = x * kInverseLn2 + kRounder;
+  const double n = shifted - kRounder;
+  const double r = x - n * kLn2;
+  double p = 0x1.a17df2ec2bc60p-13;
+  p = p * r + 0x1.6da753185ad01p-10;
+  p = p * r + 0x1.1110a6222ea35p-7;
+  p = p * r + 0x1.555464a0f079ep-5;
+  p = p * r + 0x1.5555557e7125ep-3;
+  p = p * r + 0x1.0000005c89e4ep-1;
+  p = p * r + 0x1.fffffffff61fdp-1;
+  p = p * r + 0x1.ffffffffa7135p-1;
+  return p * power_of_two(shifted);
+}
+
+// log1p(e) = 2·artanh(s) with s = e/(2 + e), 0 <= e <= 1, to 2^-38.
+// Coefficients: scripts/coefficients.py, 2·artanh(s)/s of degree 6 in s² on s² <= 1/9.
+inline double log1p_unit(double e) {
+  const double s = e / (2.0 + e);
+  const double square = s * s;
+  double p = 0x1.bfb4561e8dc48p-3;
+  p = p * square + 0x1.5eab67b0d884cp-3;
+  p = p * square + 0x1.c8cf1b3455de3p-3;
+  p = p * square + 0x1.2489ae158dab2p-2;
+  p = p * square + 0x1.9999c2d1aee49p-2;
+  p = p * square + 0x1.5555553081220p-1;
+  p = p * square + 0x1.0000000002acdp+1;
+  return s * p;
+}
+
+// ------------------------------------------------------------------------------------ float64
+
+// A number as an unevaluated sum, low below half an ulp of high.
+struct Pair {
+  double high, low;
+};
+
+// The sum of two doubles, exactly; |x| >= |y| or x = 0.
+inline Pair ordered_sum(double x, double y) {
+  const double high = x + y;
+  return {high, (x - high) + y};
+}
+
+// exp(-a), a >= 0, to 2^-57; results below the normal range are rounded to high alone.
+// exp(r) = 1 + r + r²·q(r), Taylor's series to r^13 with a remainder below 2^-57.
+inline Pair exp_negative_pair(double a) {
+  const double x = a > 746.0 ? -746.0 : -a;  // exp(-746) rounds to 0
   const double n = (x * kInverseLn2 + kRounder) - kRounder;
-  const double high = A::multiply_add(-n, kLn2High, x);
+  const double high = fused(-n, kLn2High, x);  // exact
   const double low = n * kLn2Low;
   const double r = high - low;
   const double r_low = (high - r) - low;
-  double q = kExp[A::kExpTerms];
-  for (int k = A::kExpTerms - 1; k >= 2; --k) q = A::multiply_add(q, r, kExp[k]);
-  const double tail = A::multiply_add(r * r, q, r_low);
+  double q = 1.0 / 6227020800;
+  q = fused(q, r, 1.0 / 479001600);
+  q = fused(q, r, 1.0 / 39916800);
+  q = fused(q, r, 1.0 / 3628800);
+  q = fused(q, r, 1.0 / 362880);
+  q = fused(q, r, 1.0 / 40320);
+  q = fused(q, r, 1.0 / 5040);
+  q = fused(q, r, 1.0 / 720);
+  q = fused(q, r, 1.0 / 120);
+  q = fused(q, r, 1.0 / 24);
+  q = fused(q, r, 1.0 / 6);
+  q = fused(q, r, 0.5);
+  const Pair p = ordered_sum(r, fused(r * r, q, r_low));
+  const Pair m = ordered_sum(1.0, p.high);
   // n in two halves, so that each power of two is a normal number down to exp(-745)
   const double first = n * 0.5 + kRounder;
   const double second = (n - (first - kRounder)) + kRounder;
-  return ((1.0 + (r + tail)) * power_of_two(first)) * power_of_two(second);
+  const double one = power_of_two(first), two = power_of_two(second);
+  return {m.high * one * two, (m.low + p.low) * one * two};
 }
 
-// log1p(e) for 0 <= e <= 1: log1p(f), or ln2 + log1p(f) with f = (e - 1)/2, exact, from ½ on.
-// With s = f/(2 + f): log1p(f) = f - (f²/2 - s·(f²/2 + R)), R = 2s²/3 + 2s⁴/5 + …, |s| <= 1/5.
-template <class Real>
-inline double log1p_unit(double e) {
-  using A = Arithmetic<Real>;
-  const bool large = e >= 0.5;
-  const double f = large ? (e - 1.0) * 0.5 : e;
+// linear + log1p(e) for linear >= 0 and 0 <= e <= 1, to 0.8 ulp.
+// log1p(e) is log1p(f), or ln2 + log1p(f) with f = (e - 1)/2, exact, from ½ on. With
+// s = f/(2 + f): log1p(f) = f - (f²/2 - s·(f²/2 + R)), R = 2s²/3 + 2s⁴/5 + …, |s| <= 1/5, whose
+// terms up to s^24 leave a remainder below 2^-60. Only f, ln2 and `linear` are large: they are
+// added exactly, the small rest last.
+inline double add_log1p_unit(double linear, Pair e) {
+  const bool large = e.high >= 0.5;
+  const double f = large ? (e.high - 1.0) * 0.5 : e.high;
   const double s = f / (2.0 + f);
   const double square = s * s;
-  double series = 2.0 / (2 * A::kLogTerms + 1);
-  for (int k = A::kLogTerms - 1; k >= 1; --k) {
-    series = A::multiply_add(series, square, 2.0 / (2 * k + 1));
-  }
+  double series = 2.0 / 25;
+  series = fused(series, square, 2.0 / 23);
+  series = fused(series, square, 2.0 / 21);
+  series = fused(series, square, 2.0 / 19);
+  series = fused(series, square, 2.0 / 17);
+  series = fused(series, square, 2.0 / 15);
+  series = fused(series, square, 2.0 / 13);
+  series = fused(series, square, 2.0 / 11);
+  series = fused(series, square, 2.0 / 9);
+  series = fused(series, square, 2.0 / 7);
+  series = fused(series, square, 2.0 / 5);
+  series = fused(series, square, 2.0 / 3);
   const double half = 0.5 * f * f;
-  const double correction = s * A::multiply_add(series, square, half);
-  return large ? kLn2High - ((half - (correction + kLn2Low)) - f) : f - (half - correction);
+  // 1/(1 + e) to 2 %, which is all that a term below half an ulp needs
+  const double slope = fused(fused(0.33, e.high, -0.83), e.high, 1.0);
+  const double small = fused(s, fused(series, square, half), fused(e.low, slope, -half));
+  const Pair main = ordered_sum(large ? kLn2High : 0.0, f);
+  const double rest = main.low + (large ? small + kLn2Low : small);
+  const double sum = linear + main.high;
+  const double taken = sum - linear;
+  const double error = (linear - (sum - taken)) + (main.high - taken);
+  return sum + (sum == kInfinity ? 0.0 : error + rest);
 }
 
-struct Bernoulli {
-  double loss, gradient, hessian;
-};
+// (n.high + n.low) / (d.high + d.low) as a pair; `inverse` is 1/d.high.
+inline Pair quotient(Pair n, Pair d, double inverse) {
+  const double q = n.high * inverse;
+  const double product = q * d.high;
+  const double remainder = (n.high - product) - product_error(q, d.high, product);
+  return {q, (remainder + (n.low - q * d.low)) * inverse};
+}
 
-// Loss and its derivatives with respect to the logit, for label masses A and B.
-template <class Real>
+inline double rounded(Pair p) { return p.high + p.low; }
+
+// ----------------------------------------------------------------------------- one row of either
+
+// With `Plain`, A + B is 1. Label masses are 0 or 1 exactly where labels are.
+template <class Real, bool Plain>
 inline Bernoulli bernoulli(double positive, double negative, double z) {
   const double a = std::fabs(z);
-  const double e = exp_negative<Real>(a);
-  const double both = positive + negative;
-  const double wrong = z > 0 ? negative : positive;
+  const double wrong = z >= 0 ? negative : positive;
   const double linear = wrong == 0 ? 0.0 : wrong * a;  // 0·inf is 0 here
-  const double inverse = 1.0 / (1.0 + e);
-  const double signed_error = z >= 0 ? negative - positive * e : negative * e - positive;
-  return {linear + both * log1p_unit<Real>(e), signed_error * inverse,
-          both * e * inverse * inverse};
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    const double e = exp_negative(a);
+    const double inverse = 1.0 / (1.0 + e);
+    const double logarithm = log1p_unit(e);
+    const double signed_error = z >= 0 ? negative - positive * e : negative * e - positive;
+    const double curvature = e * inverse * inverse;
+    if constexpr (Plain) return {linear + logarithm, signed_error * inverse, curvature};
+    const double both = positive + negative;
+    return {linear + both * logarithm, signed_error * inverse, both * curvature};
+  } else {
+    const Pair e = exp_negative_pair(a);
+    Pair d = ordered_sum(1.0, e.high);
+    d.low += e.low;
+    const double inverse = 1.0 / d.high;
+    const Pair error = {
+        z >= 0 ? fused(-positive, e.high, negative) : fused(negative, e.high, -positive),
+        z >= 0 ? -positive * e.low : negative * e.low};
+    const double gradient = rounded(quotient(error, d, inverse));
+    const double curvature = rounded(quotient(quotient(e, d, inverse), d, inverse));
+    if constexpr (Plain) return {add_log1p_unit(linear, e), gradient, curvature};
+    const double both = positive + negative;
+    return {fused(both, add_log1p_unit(0.0, e), linear), gradient, both * curvature};
+  }
 }
 
 // σ(z) = 1/(1 + e) on the right, e/(1 + e) on the left.
 template <class Real>
 inline double sigmoid(double z) {
-  const double e = exp_negative<Real>(std::fabs(z));
-  return (z >= 0 ? 1.0 : e) / (1.0 + e);
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    const double e = exp_negative(std::fabs(z));
+    return (z >= 0 ? 1.0 : e) / (1.0 + e);
+  } else {
+    const Pair e = exp_negative_pair(std::fabs(z));
+    Pair d = ordered_sum(1.0, e.high);
+    d.low += e.low;
+    const Pair n = {z >= 0 ? 1.0 : e.high, z >= 0 ? 0.0 : e.low};
+    return rounded(quotient(n, d, 1.0 / d.high));
+  }
 }
 
 // -A·log p - B·log1p(-p), each logarithm at most `limit` below 0; 0·log 0 is 0, and p = 0 or 1

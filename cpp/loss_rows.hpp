@@ -12,49 +12,55 @@
 
 namespace logloss::LOGLOSS_LEVEL {
 
-// Rounds every value to a multiple of `grid` for |value| < 2^51·grid, exactly as long as the
-// rounding mode is to nearest.
+// Rounds to a multiple of `grid` for |value| < 2^51·grid.
 inline double on_grid(double value, double grid) {
   const double shift = 0x1.8p52 * grid;
   return (value + shift) - shift;
 }
 
-// Add a tile of doubles to an exact sum. Each value is split into multiples of three grids;
-// 512 multiples of one grid add exactly in a double, so three additions to the accumulator
-// stand for the whole tile. Tiles that do not fit the grids go one by one.
-inline void add_tile(const double* values, std::ptrdiff_t n, ExactSum& sum) {
-  constexpr double kLargest = 0x1p9;
-  constexpr double kGrids[3] = {0x1p-34, 0x1p-77, 0x1p-120};
-  constexpr int kLanes = 8;
-  double first[kLanes] = {}, second[kLanes] = {}, third[kLanes] = {}, misfit[kLanes] = {};
-  const std::ptrdiff_t whole = n - n % kLanes;
-  for (std::ptrdiff_t i = 0; i < whole; i += kLanes) {
-    for (int j = 0; j < kLanes; ++j) {
-      const double value = values[i + j];
-      const double a = on_grid(value, kGrids[0]);
-      const double rest = value - a;
-      const double b = on_grid(rest, kGrids[1]);
-      const double small = rest - b;
-      const double c = on_grid(small, kGrids[2]);
-      first[j] += a;
-      second[j] += b;
-      third[j] += c;
-      const bool fits = std::fabs(value) <= kLargest && small == c;
-      misfit[j] = fits ? misfit[j] : 1.0;
+// Add a tile of doubles to an exact sum. Each value is split at grids so coarse that 512 of
+// its parts add in a double without rounding, in any order; then a few additions to the
+// accumulator stand for the whole tile. `kBits` are the significant bits of a value, which
+// say where its last one lies. Tiles that no grid fits go value by value.
+template <int kBits>
+void add_tile(const double* values, std::ptrdiff_t n, ExactSum& sum) {
+  constexpr double kLargest = 0x1p9;  // 512·kLargest/2^-34 < 2^53, and so on down
+  constexpr double kGrids[] = {0x1p-34, 0x1p-77, 0x1p-120};
+  // What one grid leaves is below 2^-35, and adds exactly where its last bit is 2^-79 or more;
+  // what three grids leave is below 2^-121: 2^-165 or more, which all of float32 is.
+  constexpr double kSmallestOfOne = kBits == 24 ? 0x1p-55 : 0x1p-26;
+  constexpr double kSmallestOfThree = kBits == 24 ? 0x1p-149 : 0x1p-112;
+  double largest = 0, smallest = kInfinity, first = 0, rest = 0;
+#pragma omp simd reduction(max : largest) reduction(min : smallest) reduction(+ : first, rest)
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const double size = std::fabs(values[i]);
+    const double positive = size > 0 ? size : 1.0;
+    largest = size > largest ? size : largest;
+    smallest = positive < smallest ? positive : smallest;
+    const double coarse = on_grid(values[i], kGrids[0]);
+    first += coarse;
+    rest += values[i] - coarse;
+  }
+  const bool finite = first - first == 0;  // a NaN is not seen by the comparisons
+  if (finite && largest <= kLargest && smallest >= kSmallestOfOne) {
+    sum.add(first);
+    sum.add(rest);
+  } else if (finite && largest <= kLargest && smallest >= kSmallestOfThree) {
+    double second = 0, third = 0, last = 0;
+#pragma omp simd reduction(+ : second, third, last)
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const double fine = values[i] - on_grid(values[i], kGrids[0]);
+      const double coarse = on_grid(fine, kGrids[1]);
+      const double finer = fine - coarse;
+      const double less_coarse = on_grid(finer, kGrids[2]);
+      second += coarse;
+      third += less_coarse;
+      last += finer - less_coarse;
     }
-  }
-  double misfits = 0;
-  for (const double lane : misfit) misfits += lane;
-  if (misfits != 0) {
+    for (const double part : {first, second, third, last}) sum.add(part);
+  } else {
     for (std::ptrdiff_t i = 0; i < n; ++i) sum.add(values[i]);
-    return;
   }
-  for (const auto& lanes : {first, second, third}) {
-    double total = 0;
-    for (int j = 0; j < kLanes; ++j) total += lanes[j];
-    sum.add(total);
-  }
-  for (std::ptrdiff_t i = whole; i < n; ++i) sum.add(values[i]);
 }
 
 inline std::ptrdiff_t first_outside(const double* values, std::ptrdiff_t n, double low,
@@ -116,14 +122,9 @@ inline void load_masses(const LossTask& task, std::ptrdiff_t first, std::ptrdiff
   if (task.smoothing != 0) {
     const double keep = 1.0 - task.smoothing;
     const double half = 0.5 * task.smoothing;
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-      const double y = tile.positive[i];
-      tile.positive[i] = y * keep + half;
-      tile.negative[i] = (1.0 - y) * keep + half;
-    }
-  } else {
-    for (std::ptrdiff_t i = 0; i < n; ++i) tile.negative[i] = 1.0 - tile.positive[i];
+    for (std::ptrdiff_t i = 0; i < n; ++i) tile.positive[i] = tile.positive[i] * keep + half;
   }
+  for (std::ptrdiff_t i = 0; i < n; ++i) tile.negative[i] = 1.0 - tile.positive[i];
   if (task.positive_weight != nullptr) {
     load(*task.positive_weight, first, n, tile.weight);
     note(report.bad_weight, tile.weight, first, n, 0.0, std::numeric_limits<double>::max());
@@ -143,7 +144,7 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
   if (task.loss != nullptr || task.sum != nullptr) {
     round_and_weigh<Real>(tile.loss, weight, n);
     if (task.loss != nullptr) store<Real>(tile.loss, first, n, task.loss);
-    if (task.sum != nullptr) add_tile(tile.loss, n, *task.sum);
+    if (task.sum != nullptr) add_tile<std::numeric_limits<Real>::digits>(tile.loss, n, *task.sum);
   }
   if (task.gradient != nullptr) {
     round_and_weigh<Real>(tile.gradient, weight, n);
@@ -152,6 +153,30 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
   if (task.hessian != nullptr) {
     round_and_weigh<Real>(tile.hessian, weight, n);
     store<Real>(tile.hessian, first, n, task.hessian);
+  }
+}
+
+// What is not stored is not computed: the compiler drops it.
+template <class Real, bool Plain>
+void evaluate(const LossTask& task, std::ptrdiff_t n, Tile& tile) {
+  const auto row = [&tile](std::ptrdiff_t i) {
+    return bernoulli<Real, Plain>(tile.positive[i], tile.negative[i], tile.score[i]);
+  };
+  if (task.hessian != nullptr) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const Bernoulli values = row(i);
+      tile.loss[i] = values.loss;
+      tile.gradient[i] = values.gradient;
+      tile.hessian[i] = values.hessian;
+    }
+  } else if (task.gradient != nullptr) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const Bernoulli values = row(i);
+      tile.loss[i] = values.loss;
+      tile.gradient[i] = values.gradient;
+    }
+  } else {
+    for (std::ptrdiff_t i = 0; i < n; ++i) tile.loss[i] = row(i).loss;
   }
 }
 
@@ -164,17 +189,10 @@ LossReport losses_from_logits_as(const LossTask& task) {
     load_masses(task, first, n, tile, report);
     load(task.score, first, n, tile.score);
     note(report.bad_score, tile.score, first, n, -kInfinity, kInfinity);
-    if (task.gradient == nullptr && task.hessian == nullptr) {
-      for (std::ptrdiff_t i = 0; i < n; ++i) {
-        tile.loss[i] = bernoulli<Real>(tile.positive[i], tile.negative[i], tile.score[i]).loss;
-      }
+    if (task.positive_weight == nullptr) {
+      evaluate<Real, true>(task, n, tile);
     } else {
-      for (std::ptrdiff_t i = 0; i < n; ++i) {
-        const Bernoulli row = bernoulli<Real>(tile.positive[i], tile.negative[i], tile.score[i]);
-        tile.loss[i] = row.loss;
-        tile.gradient[i] = row.gradient;
-        tile.hessian[i] = row.hessian;
-      }
+      evaluate<Real, false>(task, n, tile);
     }
     finish_tile<Real>(task, first, n, tile, report);
   }
