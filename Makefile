@@ -46,7 +46,7 @@ bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, torch and JAX, a
 docs: $(VENV)/docs.stamp ## the documentation, into build/docs
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
 
-figures: $(VENV)/package.stamp ## the pictures of README and docs
+figures: $(VENV)/docs.stamp ## the pictures of README and docs
 	$(BIN)/python docs/figures.py
 
 wheel: $(VENV)/package.stamp ## a wheel, into build/wheels

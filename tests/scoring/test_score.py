@@ -119,6 +119,15 @@ def test_float32_forecasts_are_scored_as_float32():
     assert score(small, "late", logit="logit").log_loss.value == math.fsum(loss) / 500
 
 
+def test_forecasts_of_any_number_type_are_read():
+    said = pa.array([0.25, 0.5, 0.25])
+    asked = [
+        score(pa.table({"y": [0, 1, 1], "p": column}), "y", prob="p").log_loss.value
+        for column in (said, said.dictionary_encode(), said.cast(pa.decimal128(5, 3)))
+    ]
+    assert asked[0] == asked[1] == asked[2]
+
+
 def test_text_targets_need_to_be_told_what_is_positive():
     rows = pa.table({"late": ["yes", "no", "yes"], "p": [0.9, 0.2, 0.6]})
     expected = -math.log(0.9 * 0.8 * 0.6) / 3

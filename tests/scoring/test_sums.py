@@ -73,6 +73,17 @@ def test_adding_group_sums_leaves_both_as_they_were():
     assert (other.keys, other.counts.tolist()) == (("c", "a"), [1, 1])
 
 
+def test_sums_are_equal_when_all_they_hold_is():
+    rng = np.random.default_rng(4)
+    values, groups = rng.normal(size=100), rng.integers(0, 3, 100)
+    order = rng.permutation(100)
+    assert summed(values, groups, 3) == summed(values[order], groups[order], 3)
+    assert summed(values, groups, 3) != summed(values, groups, 4)
+    assert summed(values, groups, 3) != summed(2 * values, groups, 3)
+    assert summed(values, groups, 3) != "sums"
+    assert GroupSums(1) != "sums"
+
+
 def test_sums_survive_pickling():
     sums = summed([0.1, 0.2, 1e-300], [0, 1, 1], 2)
     assert (pickle.loads(pickle.dumps(sums)).values() == sums.values()).all()

@@ -51,6 +51,14 @@ def test_the_verdict_says_whether_the_constant_is_beaten(shift, words):
     assert words in str(score(rows, "late", logit="logit"))
 
 
+def test_one_row_and_a_certain_base_rate_are_told_without_intervals():
+    one = pa.table({"y": [1], "p": [0.0]})
+    text = str(score(one, "y", prob="p", base_rate=0.0))
+    assert "log loss" in text
+    assert "nan" not in text
+    assert "infinite loss on 1 row (0)" in text
+
+
 def test_few_clusters_come_with_a_warning():
     rows = table()
     assert "only 3 clusters" in str(score(rows, "late", logit="logit", cluster="carrier"))

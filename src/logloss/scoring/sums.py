@@ -79,8 +79,10 @@ class DigitSums:
         return np.array(sums, dtype=np.float64).reshape(self.shape)
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, DigitSums) or self.shape != other.shape:
-            return NotImplemented if not isinstance(other, DigitSums) else False
+        if not isinstance(other, DigitSums):
+            return NotImplemented
+        if self.shape != other.shape:
+            return False
         nothing = np.zeros(self.shape, dtype=np.int64)
         return all(
             np.array_equal(self._places.get(place, nothing), other._places.get(place, nothing))
