@@ -63,7 +63,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The two classes; the second is the positive one.
     network_ : torch.nn.Module
         The trained module: rows in the user's units in, logits out.
-    training_loss_ : ndarray of shape (n_iter_,)
+    training_loss_ : ndarray of shape (n_scans,)
         Mean log loss, in nats and without the penalty, at each scan.  The first
         is the entropy of the base rate.
     n_iter_ : int
@@ -72,7 +72,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``"converged"``, or ``"max_scans"`` when training stopped before `tol` held.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, when `fit` was given a table with text headings.
 
     Warns
