@@ -46,5 +46,5 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-# Only the API has pages below it to walk through.
-html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md") if page.stem != "api"}
+# Only the names of the API, which have pages of their own, are walked through at the side.
+html_sidebars = {page.stem: [] for page in Path(__file__).parent.glob("*.md")}
