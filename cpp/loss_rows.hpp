@@ -91,7 +91,8 @@ void store(const double* tile, std::ptrdiff_t first, std::ptrdiff_t n, void* out
   for (std::ptrdiff_t i = 0; i < n; ++i) at[i] = static_cast<Real>(tile[i]);
 }
 
-// Round to Real, then multiply by the weight, itself rounded to Real, and round again.
+// Round to Real, then multiply by the weight, itself rounded to Real, and round again. A row
+// without weight does not count, even where its loss is infinite: 0·inf is 0 here too.
 template <class Real>
 void round_and_weigh(double* tile, const double* weight, std::ptrdiff_t n) {
   if (weight == nullptr) {
@@ -99,7 +100,8 @@ void round_and_weigh(double* tile, const double* weight, std::ptrdiff_t n) {
     return;
   }
   for (std::ptrdiff_t i = 0; i < n; ++i) {
-    tile[i] = static_cast<Real>(static_cast<Real>(tile[i]) * static_cast<Real>(weight[i]));
+    const Real weighted = static_cast<Real>(tile[i]) * static_cast<Real>(weight[i]);
+    tile[i] = weight[i] == 0 ? 0.0 : weighted;
   }
 }
 

@@ -24,20 +24,25 @@ class Bernoulli(NamedTuple):
     hessian: Real
 
 
-def sigmoid(z: float) -> Real:
+def number(value: Real) -> Real:
+    """Take a float as exactly what it is; leave what has 60 digits alone."""
+    return value if isinstance(value, mp.mpf) else mp.mpf(float(value))
+
+
+def sigmoid(z: Real) -> Real:
     """1/(1 + exp(−z))."""
-    return 1 / (1 + mp.exp(-mp.mpf(float(z))))
+    return 1 / (1 + mp.exp(-number(z)))
 
 
-def logit(p: float) -> Real:
+def logit(p: Real) -> Real:
     """log(p/(1 − p))."""
-    p = mp.mpf(float(p))
+    p = number(p)
     return mp.log(p) - mp.log1p(-p)
 
 
-def bernoulli(y: float, z: float) -> Bernoulli:
+def bernoulli(y: Real, z: Real) -> Bernoulli:
     """y·log(1 + exp(−z)) + (1 − y)·log(1 + exp(z)), and its derivatives."""
-    y, z = mp.mpf(float(y)), mp.mpf(float(z))
+    y, z = number(y), number(z)
     e = mp.exp(-abs(z))
     wrong = 1 - y if z > 0 else y
     loss = wrong * abs(z) + mp.log1p(e)
@@ -45,9 +50,9 @@ def bernoulli(y: float, z: float) -> Bernoulli:
     return Bernoulli(loss, error / (1 + e), e / (1 + e) ** 2)
 
 
-def loss_from_probability(y: float, p: float) -> Real:
+def loss_from_probability(y: Real, p: Real) -> Real:
     """−y·log p − (1 − y)·log(1 − p), with 0·log 0 = 0."""
-    y, p = mp.mpf(float(y)), mp.mpf(float(p))
+    y, p = number(y), number(p)
     of_positive = -y * mp.log(p) if y else mp.zero
     of_negative = -(1 - y) * mp.log1p(-p) if y != 1 else mp.zero
     return of_positive + of_negative
@@ -60,7 +65,7 @@ def ulps(values: FloatArray, exact: Sequence[Real]) -> FloatArray:
     def distance(value: float, true: Real) -> float:
         _, exponent = mp.frexp(true)
         last_place = max(exponent - info.nmant - 1, info.minexp - info.nmant)
-        return float(mp.ldexp(abs(mp.mpf(float(value)) - true), -int(last_place)))
+        return float(mp.ldexp(abs(number(value) - true), -int(last_place)))
 
     return np.array([distance(*pair) for pair in zip(values, exact, strict=True)])
 
@@ -133,5 +138,5 @@ def hard_probabilities(dtype: type[np.floating]) -> FloatArray:
 
 def derivative(function: Callable[[Real], Real], at: Real, *, step: float = 1e-20) -> Real:
     """Central difference at 60 digits: right to about 1e-40 of the third derivative."""
-    step = mp.mpf(step)
+    at, step = number(at), number(step)
     return (function(at + step) - function(at - step)) / (2 * step)

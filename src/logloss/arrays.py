@@ -32,6 +32,8 @@ class Operands:
     weight, pos_weight : ndarray of shape (n,) or None
     shape : tuple of int
         The broadcast shape.
+    shapes : dict of str to tuple of int
+        Shape of each argument as the caller gave it.
     kept : ndarray of int or None
         Flat positions of the entries in `shape`; None where all are there.
     scores_name : str
@@ -43,14 +45,16 @@ class Operands:
     weight: Array | None
     pos_weight: Array | None
     shape: tuple[int, ...]
+    shapes: dict[str, tuple[int, ...]]
     kept: npt.NDArray[np.intp] | None
     scores_name: str
 
-    def index(self, position: int) -> int | tuple[int, ...]:
-        """Where an entry stands in the caller's arrays."""
+    def index(self, name: str, position: int) -> tuple[int, ...]:
+        """Where an entry stands in the argument as the caller gave it, before broadcasting."""
         flat = position if self.kept is None else int(self.kept[position])
-        index = tuple(map(int, np.unravel_index(flat, self.shape)))
-        return index[0] if len(index) == 1 else index
+        own = self.shapes[name]
+        index = np.unravel_index(flat, self.shape)[len(self.shape) - len(own) :]
+        return tuple(0 if n == 1 else int(k) for k, n in zip(index, own, strict=True))
 
     def raise_for(self, faults: Faults) -> None:
         """Raise the error that names the first entry to break a rule, if one does."""
@@ -62,25 +66,25 @@ class Operands:
             self._raise_weight(faults.weight)
 
     def _raise_label(self, position: int) -> None:
-        value, index = self.y[position].item(), self.index(position)
+        value, index = self.y[position].item(), self.index("y_true", position)
         raise LabelError(
-            f"y_true must lie in [0, 1]; y_true[{_show(index)}] is {value!r}. "
+            f"y_true must lie in [0, 1]; {place('y_true', index)} is {value!r}. "
             + _SWAPPED.format(scores=self.scores_name),
             index,
             value,
         )
 
     def _raise_score(self, position: int) -> None:
-        value, index = self.scores[position].item(), self.index(position)
+        value, index = self.scores[position].item(), self.index(self.scores_name, position)
         if self.scores_name == "logits":
             raise LogitError(
-                f"logits must not be NaN; logits[{_show(index)}] is. Remove it, or mask it "
+                f"logits must not be NaN; {place('logits', index)} is. Remove it, or mask it "
                 "with `where`.",
                 index,
                 value,
             )
         raise ProbabilityError(
-            f"y_prob must lie in [0, 1]; y_prob[{_show(index)}] is {value!r}. "
+            f"y_prob must lie in [0, 1]; {place('y_prob', index)} is {value!r}. "
             + _SWAPPED.format(scores="y_prob")
             + " For logits use binary_cross_entropy_with_logits.",
             index,
@@ -88,12 +92,11 @@ class Operands:
         )
 
     def _raise_weight(self, position: int) -> None:
-        index = self.index(position)
         for name, weight in (("sample_weight", self.weight), ("pos_weight", self.pos_weight)):
             if weight is not None and not 0 <= weight[position] < math.inf:
-                value = weight[position].item()
+                value, index = weight[position].item(), self.index(name, position)
                 raise WeightError(
-                    f"{name} must be finite and at least 0; {name}[{_show(index)}] is {value!r}.",
+                    f"{name} must be finite and at least 0; {place(name, index)} is {value!r}.",
                     index,
                     value,
                 )
@@ -122,7 +125,8 @@ def operands(
         "pos_weight": None if pos_weight is None else labels(pos_weight, "pos_weight"),
         "where": None if where is None else _mask(where),
     }
-    shape = _common_shape({name: array for name, array in given.items() if array is not None})
+    shapes = {name: array.shape for name, array in given.items() if array is not None}
+    shape = common_shape(shapes)
     flat = {name: _flat(array, shape) for name, array in given.items()}
     mask, kept = flat.pop("where"), None
     if mask is not None:
@@ -136,7 +140,8 @@ def operands(
             f"y_true and {scores_name} must hold at least one entry"
             + (" that `where` selects." if mask is not None else f"; their shape is {shape}.")
         )
-    return Operands(y, values, flat["sample_weight"], flat["pos_weight"], shape, kept, scores_name)
+    weight, pos_weight = flat["sample_weight"], flat["pos_weight"]
+    return Operands(y, values, weight, pos_weight, shape, shapes, kept, scores_name)
 
 
 def floats(values: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
@@ -171,6 +176,20 @@ def labels(values: npt.ArrayLike, name: str = "y_true") -> Array:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
+def common_shape(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the shape that all broadcast to, or raise ArgumentError with each by name."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ArgumentError(f"shapes must broadcast to one; they are {listed}.") from None
+
+
+def place(name: str, index: tuple[int, ...]) -> str:
+    """Return an entry as one would write it, ``y_true[3, 1]``; a scalar has no brackets."""
+    return f"{name}[{', '.join(map(str, index))}]" if index else name
+
+
 def warn_if_swapped(rows: Operands) -> bool:
     """Whether every y_prob is 0 or 1 while some y_true is neither."""
     y, p = rows.y, rows.scores
@@ -190,14 +209,6 @@ def _mask(where: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def _common_shape(arrays: dict[str, Array]) -> tuple[int, ...]:
-    try:
-        return np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except ValueError:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ArgumentError(f"shapes must broadcast to one; they are {shapes}.") from None
-
-
 def _flat(array: Array | None, shape: tuple[int, ...]) -> Array | None:
     """Broadcast and lay out in one row; a view wherever strides allow one."""
     if array is None:
@@ -205,7 +216,3 @@ def _flat(array: Array | None, shape: tuple[int, ...]) -> Array | None:
     if array.size == 1:
         return np.broadcast_to(array.reshape(1), (math.prod(shape),))
     return np.broadcast_to(array, shape).reshape(-1)
-
-
-def _show(index: int | tuple[int, ...]) -> str:
-    return ", ".join(map(str, index)) if isinstance(index, tuple) else str(index)

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from logloss import kernel
-from logloss.arrays import floats, operands
-from logloss.errors import ProbabilityError
-from logloss.kernel import Rows
+from logloss.arrays import common_shape, floats, place
+from logloss.errors import LabelError, ProbabilityError, RowError
 from logloss.reduction import as_scalar
 
 FloatArray = npt.NDArray[np.floating]
@@ -130,22 +129,34 @@ def kl_divergence(y: npt.ArrayLike, p: npt.ArrayLike) -> Any:
     >>> kl_divergence([0.0, 0.5, 0.5], [0.0, 0.5, 0.0])
     array([ 0.,  0., inf])
     """
-    rows = operands(floats(y, "y"), p, scores_name="y_prob")
-    _, faults = kernel.evaluate_probabilities(Rows(rows.y, rows.scores), total=False)
-    rows.raise_for(faults)
-    values = _divergence(rows.y.astype(np.float64), rows.scores.astype(np.float64))
-    return as_scalar(values.reshape(rows.shape))
+    labels, forecasts = floats(y, "y"), floats(p, "p")
+    common_shape({"y": labels.shape, "p": forecasts.shape})
+    _check_unit(labels, "y", nan=True, error=LabelError)
+    _check_unit(forecasts, "p", nan=True)
+    both = np.broadcast_arrays(labels.astype(np.float64), forecasts.astype(np.float64))
+    return as_scalar(np.asarray(_divergence(*both)))
 
 
 def _divergence(y: FloatArray, p: FloatArray) -> FloatArray:
-    """Σ x·(r − log1p(r)) over both classes, r = (q − x)/x: the linear parts cancel exactly."""
+    """Σ (q − x) − x·log(q/x) over both classes: the linear parts sum to 0.
+
+    Near x that is x·(r − log1p(r)) with r = (q − x)/x, whose parts cancel in the series.
+    """
     total = np.zeros_like(y)
-    for of, change in ((y, p - y), (1 - y, y - p)):
-        with np.errstate(divide="ignore", invalid="ignore"):
+    for of, other, change in ((y, p, p - y), (1 - y, 1 - p, y - p)):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             ratio = change / of
-            inner = np.where(np.abs(ratio) < 0.5, _excess_series(ratio), ratio - np.log1p(ratio))
-            total += np.where(of == 0, change, np.where(ratio <= -1, np.inf, of * inner))
+            near = of * _excess_series(ratio)
+            far = change - of * _log_quotient(other, of)
+        total += np.where(of == 0, change, np.where(np.abs(ratio) < 0.5, near, far))
     return total
+
+
+def _log_quotient(a: FloatArray, b: FloatArray) -> FloatArray:
+    """log(a/b), also where a/b is beyond the range of doubles."""
+    (a_part, a_power), (b_part, b_power) = np.frexp(a), np.frexp(b)
+    logarithm: FloatArray = np.log(a_part / b_part) + (a_power - b_power) * np.log(2.0)
+    return logarithm
 
 
 def _excess_series(ratio: FloatArray) -> FloatArray:
@@ -162,13 +173,12 @@ def _mapped(function: Callable[[FloatArray], FloatArray], values: FloatArray) ->
     return as_scalar(function(flat).reshape(values.shape))
 
 
-def _check_unit(values: FloatArray, name: str, *, nan: bool = False) -> None:
+def _check_unit(
+    values: FloatArray, name: str, *, nan: bool = False, error: type[RowError] = ProbabilityError
+) -> None:
     """Raise unless all values lie in [0, 1]; with `nan`, for NaN too."""
     bad = ~((values >= 0) & (values <= 1)) if nan else (values < 0) | (values > 1)
     if np.any(bad):
         at = tuple(map(int, np.argwhere(bad)[0]))
         value = values[at].item()
-        where = ", ".join(map(str, at))
-        raise ProbabilityError(
-            f"{name} must lie in [0, 1]; {name}[{where}] is {value!r}.", at, value
-        )
+        raise error(f"{name} must lie in [0, 1]; {place(name, at)} is {value!r}.", at, value)

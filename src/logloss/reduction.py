@@ -114,10 +114,11 @@ def _total_weight(rows: Operands, axis: Axis) -> FloatArray:
         total = np.asarray(ExactSum.of(weight).value)
     else:
         total = _sum_along(spread(rows, weight), axis)
-    if not np.all(total > 0):
+    if not np.all((total > 0) & (total < math.inf)):
         what = "sample_weight" if rows.weight is not None else "where"
+        wrong = total[~((total > 0) & (total < math.inf))].flat[0].item()
         raise WeightError(
-            f"{what} leaves a mean without weight: each must keep a weight above 0.", value=0.0
+            f"{what} must leave every mean a finite weight above 0; one has {wrong!r}.", value=wrong
         )
     return total
 
