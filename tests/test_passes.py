@@ -17,6 +17,7 @@ from logloss.design.design import Design, DriftPass, learn_design
 from logloss.design.summary import SummaryPass
 from logloss.design.target import Target, TargetPass
 from logloss.fitting import Encoded, EncodePass
+from logloss.logistic.aliasing import SquaresPass
 from logloss.logistic.certificate import LeveragePass
 from logloss.logistic.columns import MomentsPass
 from logloss.logistic.objective import LinearPass, Standard
@@ -110,6 +111,10 @@ def leverage_pass() -> LeveragePass:
     return LeveragePass(standard(), np.eye(5), np.arange(design().layout.size) < 5)
 
 
+def squares_pass() -> SquaresPass:
+    return SquaresPass(standard(), np.column_stack([coefficients(0), coefficients(1)]))
+
+
 def moments_pass() -> MomentsPass:
     return MomentsPass(design().layout, (1.0,) * len(design().layout.numbers))
 
@@ -129,6 +134,7 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (MomentsPass, moments_pass, encoded, closely(1e-12)),
     (LinearPass, linear_pass, encoded, closely(1e-12)),
     (LeveragePass, leverage_pass, encoded, closely(1e-12)),
+    (SquaresPass, squares_pass, encoded, closely(1e-12)),
     (MarginPass, margin_pass, encoded, closely(1e-12)),
     (
         ReachPass,

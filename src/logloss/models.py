@@ -87,7 +87,7 @@ class Model:
 
     def open(self, source: Any) -> Source[Batch]:
         """Open a table for this model: text that looks like numbers stays text where it was."""
-        return open_source(source, types=self.design.types)
+        return open_source(source, types={**self.target.types, **self.design.types})
 
     def logits(self, rows: Batch | Block) -> npt.NDArray[np.float64]:
         """Return the logit of each row of one batch, shape (n,).

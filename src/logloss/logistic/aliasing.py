@@ -1,42 +1,129 @@
-"""Columns that are linear combinations of columns before them, found from a Gram matrix."""
+"""Columns that are linear combinations of columns before them.
+
+A Cholesky factorisation of the Gram matrix, in column order, finds the candidates; one
+pass over the rows then measures what each has of its own, free of the Gram matrix's errors.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import numpy.typing as npt
+from scipy import linalg
 
-#: A column whose squared residual on the columns before it is below this fraction of its
-#: squared length is dependent: Gram entries of standardised columns carry errors of about
-#: p·2⁻⁵³, so below p·1e-15 nothing can be told; R's `lm` uses 1e-7 on the length, 1e-14 here.
-TOLERANCE = 1e-11
+from logloss.design.block import Block
+from logloss.logistic.objective import FloatArray, Objective, Standard, on_face
+
+BoolArray = npt.NDArray[np.bool_]
+
+#: A column whose squared residual is below this fraction of its squared length is looked at:
+#: sums over rows put errors of 1e-11 of all rows into a level that one row in 10⁵ has.
+_CANDIDATE = 1e-5
+#: And is dependent below this, measured on the rows: R's `lm` draws its line at a relative
+#: length of 1e-7 too.
+_DEPENDENT = 1e-14
 
 
-def aliased_columns(
-    gram: npt.NDArray[np.float64], tolerance: float = TOLERANCE
-) -> npt.NDArray[np.bool_]:
-    """Return which columns depend linearly on the columns before them.
+@dataclass(frozen=True)
+class Squares:
+    """Σ w(xᵀv)² for each direction v; a partial."""
+
+    sums: FloatArray
+
+    def __add__(self, other: Self, /) -> Self:
+        return type(self)(self.sums + other.sums)
+
+
+@dataclass(frozen=True)
+class SquaresPass:
+    """Blocks → `Squares` of the columns of `directions`, shape (size, m)."""
+
+    standard: Standard
+    directions: FloatArray
+    faces: tuple[FloatArray, ...] = ()
+
+    def __call__(self, blocks: Iterable[Block], /) -> Squares:
+        """Sum the squares over these blocks."""
+        total = Squares(np.zeros(self.directions.shape[1]))
+        for block in blocks:
+            dense = self.standard.dense(block)
+            weight = on_face(self.standard, dense, block, self.faces)
+            squares = np.square(self.standard.product(dense, block.codes, self.directions))
+            total = total + Squares(
+                squares.sum(axis=0) if weight is None else np.asarray(weight @ squares)
+            )
+        return total
+
+
+def dependent_columns(objective: Objective, gram: FloatArray) -> tuple[BoolArray, int]:
+    """Find the free columns that depend linearly on free columns before them.
+
+    Parameters
+    ----------
+    objective : Objective
+        Its rows, and which columns are free.
+    gram : ndarray of shape (size, size)
+        XᵀWX of all columns, for any positive weights, plus the penalty.
+
+    Returns
+    -------
+    dependent : ndarray of shape (size,), bool
+    scans : int
+        Passes that it took: none where there is no candidate.
+    """
+    free = np.flatnonzero(objective.free)
+    independent, scans = np.zeros(len(free), bool), 0
+    while True:
+        found, residuals = candidates(gram[np.ix_(free, free)], independent)
+        if found.any():
+            wide = np.zeros((len(gram), 2 * len(residuals)))
+            wide[free, : len(residuals)] = residuals.T
+            wide[free[found], range(len(residuals), wide.shape[1])] = 1.0
+            task = SquaresPass(objective.standard, wide, objective.faces)
+            sums = objective.engine.reduce(task, objective.source).sums
+            scans += 1
+            own, length = np.split(sums, 2)
+            rejected = own > _DEPENDENT * length
+        if not found.any() or not rejected.any():
+            dependent = np.zeros(len(gram), bool)
+            dependent[free[found]] = True
+            return dependent, scans
+        independent[np.flatnonzero(found)[rejected]] = True
+
+
+def candidates(gram: FloatArray, independent: BoolArray) -> tuple[BoolArray, FloatArray]:
+    """Find columns that have next to nothing of their own, by Cholesky in column order.
 
     Parameters
     ----------
     gram : ndarray of shape (p, p)
-        XᵀWX, of columns in order.
-    tolerance : float, default=1e-11
-        Relative to each column's own squared length.
+    independent : ndarray of shape (p,), bool
+        Columns known to be no candidates.
 
     Returns
     -------
-    ndarray of shape (p,), bool
-        True for each column that a Cholesky factorisation in column order leaves with
-        nothing of its own.
+    found : ndarray of shape (p,), bool
+    residuals : ndarray of shape (m, p)
+        For each candidate j, the direction eⱼ − Σ cₖeₖ over kept columns before j.
     """
     size = len(gram)
-    aliased = np.zeros(size, bool)
-    factor = np.zeros((size, size))
+    found, factor = np.zeros(size, bool), np.zeros((size, size))
     for j in range(size):
         residual = gram[j, j] - factor[j, :j] @ factor[j, :j]
-        if residual <= tolerance * gram[j, j]:
-            aliased[j] = True  # its column of the factor stays zero
+        if residual <= _CANDIDATE * gram[j, j] and not independent[j]:
+            found[j] = True  # its column of the factor stays zero
             continue
-        below = gram[j:, j] - factor[j:, :j] @ factor[j, :j]
-        factor[j:, j] = below / np.sqrt(residual)
-    return aliased
+        pivot = np.sqrt(max(residual, np.finfo(float).eps * gram[j, j]))
+        factor[j + 1 :, j] = (gram[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / pivot
+        factor[j, j] = pivot
+    residuals = np.zeros((int(found.sum()), size))
+    for row, j in zip(residuals, map(int, np.flatnonzero(found)), strict=True):
+        kept = np.flatnonzero(~found[:j])
+        row[j] = 1.0
+        row[kept] = -linalg.solve_triangular(
+            factor[np.ix_(kept, kept)], factor[j, kept], lower=True, trans=1
+        )
+    return found, residuals

@@ -71,11 +71,7 @@ class LeveragePass:
         for block in blocks:
             dense = self.standard.dense(block)
             weight = on_face(self.standard, dense, block, self.faces)
-            products = dense @ wide[: dense.shape[1]]
-            for k, (start, n) in enumerate(
-                zip(self.standard.starts, self.standard.n_levels, strict=True)
-            ):
-                products += wide[start : start + n][block.codes[:, k]]
+            products = self.standard.product(dense, block.codes, wide)
             leverage = np.einsum("ij,ij->i", products, products)
             if weight is not None:
                 leverage = leverage[weight > 0]

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy import linalg, special
 
 from logloss.logistic import newton, separation
-from logloss.logistic.aliasing import aliased_columns
+from logloss.logistic.aliasing import dependent_columns
 from logloss.logistic.certificate import LeveragePass, gap_bound
 from logloss.logistic.objective import Evaluation, FloatArray, Objective
 
@@ -175,9 +175,10 @@ def _descend(
     """Go down until the certificate holds, a separation is proved, or nothing helps."""
     evaluation = objective.evaluate(_start(objective), curvature=True)
     assert evaluation.hessian is not None
-    free = objective.free & ~_dependent(objective, evaluation.hessian)
+    dependent, used = dependent_columns(objective, evaluation.hessian)
+    free = objective.free & ~dependent
     objective = replace(objective, free=free)
-    state = newton.at(objective, evaluation, scans=scans + 1)
+    state = newton.at(objective, evaluation, scans=scans + 1 + used)
     may_separate = bool(np.any(free)) and not np.any(objective.penalty[free])
     slow = 0
     while True:
@@ -257,14 +258,6 @@ def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[flo
     task = LeveragePass(objective.standard, state.factor, free, objective.faces)
     leverage = math.sqrt(objective.engine.reduce(task, objective.source).value)
     return math.sqrt(2 * n * gap_bound(state.decrement, leverage)), 1
-
-
-def _dependent(objective: Objective, hessian: FloatArray) -> npt.NDArray[np.bool_]:
-    """Free columns that depend on the free columns before them; none under a penalty."""
-    free = np.flatnonzero(objective.free)
-    dependent = np.zeros(len(objective.free), bool)
-    dependent[free] = aliased_columns(hessian[np.ix_(free, free)])
-    return dependent
 
 
 def _moving(objective: Objective, faces: tuple[FloatArray, ...]) -> npt.NDArray[np.bool_]:

@@ -59,7 +59,7 @@ class Standard:
     def product(
         self, dense: FloatArray, codes: npt.NDArray[np.int32], beta: FloatArray
     ) -> FloatArray:
-        """X·β for one block."""
+        """X·β for one block; β is a vector, or a matrix of several."""
         z: FloatArray = dense @ beta[: dense.shape[1]]
         for k, (start, n) in enumerate(zip(self.starts, self.n_levels, strict=True)):
             z += beta[start : start + n][codes[:, k]]

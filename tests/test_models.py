@@ -1,0 +1,197 @@
+"""`Model`: predicting, saving, loading; what is damaged is an error that says so."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import logloss
+from logloss import LogisticRegression
+from logloss.errors import ColumnError, ModelError, OutputError, RangeWarning, UnseenWarning
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(2)
+    n = 1_500
+    x, kind = rng.normal(size=n), rng.choice(["a", "b"], n)
+    y = rng.random(n) < 1 / (1 + np.exp(-(x + (kind == "b"))))
+    return pd.DataFrame({"x": x, "kind": kind, "y": y.astype(int)})
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    return logloss.fit(table, "y")
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    path = tmp_path / "model.json"
+    model.save(path)
+    return path
+
+
+def test_a_loaded_model_is_the_saved_one(model, saved):
+    assert json.dumps(logloss.load(saved).describe()) == json.dumps(model.describe())
+
+
+def test_a_loaded_model_predicts_the_same_bits(model, saved, table):
+    again = logloss.load(saved)
+    assert again.predict(table).equals(model.predict(table))
+
+
+def test_a_separated_model_survives_the_trip_with_its_infinite_errors(tmp_path):
+    rows = pd.DataFrame({"x": [0.0, 1, 2, 3] * 5, "y": [0, 0, 1, 1] * 5})
+    with pytest.warns(logloss.errors.SeparationWarning):
+        model = logloss.fit(rows, "y", prior=None)
+    model.save(tmp_path / "m.json")
+    again = logloss.load(tmp_path / "m.json").summary()
+    assert again.terms[1].standard_error == np.inf
+    assert str(again) == str(model.summary())
+
+
+def test_predictions_keep_the_columns_and_add_two(model, table):
+    out = model.predict(table)
+    assert out.column_names == ["x", "kind", "y", "probability", "logit"]
+
+
+def test_a_probability_is_the_sigmoid_of_its_logit(model, table):
+    out = model.predict(table)
+    np.testing.assert_array_equal(
+        out["probability"].to_numpy(), logloss.sigmoid(out["logit"].to_numpy())
+    )
+
+
+def test_logits_do_not_depend_on_how_rows_are_cut(model, table):
+    whole = model.predict(table)["logit"].to_pylist()
+    for k in range(0, 70, 7):
+        assert model.predict(table[k : k + 7])["logit"].to_pylist() == whole[k : k + 7]
+
+
+def test_predicting_to_a_file_writes_the_same_table(model, table, tmp_path):
+    path = tmp_path / "out.parquet"
+    assert model.predict(table, path) == len(table)
+    assert pq.read_table(path).equals(model.predict(table))
+
+
+def test_the_target_need_not_be_there(model, table):
+    assert model.predict(table.drop(columns="y")).num_rows == len(table)
+
+
+@pytest.mark.parametrize("name", ["probability", "logit"])
+def test_a_clash_of_names_is_refused(model, table, name):
+    with pytest.raises(ColumnError, match=f"already has a column '{name}'"):
+        model.predict(table.assign(**{name: 0.5}))
+
+
+def test_a_missing_column_is_refused_by_name(model, table):
+    with pytest.raises(ColumnError, match="kind"):
+        model.predict(table.drop(columns="kind"))
+
+
+def test_nothing_is_written_where_there_is_no_folder(model, table, tmp_path):
+    with pytest.raises(OutputError, match="folder does not exist"):
+        model.predict(table, tmp_path / "no" / "out.parquet")
+
+
+def test_a_failed_prediction_leaves_no_file(model, table, tmp_path):
+    with pytest.raises(ColumnError):
+        model.predict(table.assign(x="text"), tmp_path / "out.parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_outside_the_range_seen_are_warned_of(model, table):
+    with pytest.warns(RangeWarning, match="x"):
+        model.predict(table.assign(x=99.0))
+
+
+def test_a_level_never_seen_takes_the_mean_effect_and_is_counted(model, table):
+    with pytest.warns(UnseenWarning, match="kind"):
+        out = model.predict(table[:1].assign(kind="new"))
+    effects = {t.name: t.coefficient for t in model.summary().terms}
+    share = (table["kind"] == "a").mean()
+    mean = share * effects["kind=a"] + (1 - share) * effects["kind=b"]
+    expected = effects["intercept"] + effects["x"] * table["x"][0] + mean
+    assert out["logit"][0].as_py() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_table_and_an_array_give_the_same_fit(table):
+    numbers = pd.DataFrame({"x": table["x"], "b": (table["kind"] == "b").astype(int)})
+    model = logloss.fit(numbers.assign(y=table["y"]), "y", prior=None, tol=1e-8)
+    array = LogisticRegression(tol=1e-8).fit(numbers, table["y"])
+    found = [term.coefficient for term in model.summary().terms]
+    np.testing.assert_allclose(found, [*array.intercept_, *array.coef_[0]], rtol=1e-10)
+
+
+def damaged(record, *keys):
+    here = record
+    for key in keys[:-1]:
+        here = here[key]
+    del here[keys[-1]]
+    return record
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("format",),
+        ("version",),
+        ("target",),
+        ("target", "name"),
+        ("design",),
+        ("predictor", "base"),
+        ("predictor", "coefficients"),
+        ("summary", "terms"),
+        ("summary", "status"),
+        ("summary", "bound"),
+    ],
+)
+def test_a_record_with_a_part_missing_is_refused(saved, keys):
+    record = json.loads(saved.read_text())
+    saved.write_text(json.dumps(damaged(record, *keys)))
+    with pytest.raises(ModelError, match=str(saved)):
+        logloss.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("predictor", "coefficients"), [1.0]),
+        (("predictor", "base"), "nan"),
+        (("predictor", "center"), "text"),
+        (("summary", "status"), "fine"),
+        (("version",), 99),
+        (("design", "numbers"), 3),
+    ],
+)
+def test_a_record_with_a_wrong_part_is_refused(saved, path, value):
+    record = json.loads(saved.read_text())
+    here = record
+    for key in path[:-1]:
+        here = here[key]
+    here[path[-1]] = value
+    saved.write_text(json.dumps(record))
+    with pytest.raises(ModelError):
+        logloss.load(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe\x00", b'{"format": "other"}'])
+def test_what_is_no_model_is_refused(tmp_path, content):
+    path = tmp_path / "model.json"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.json"):
+        logloss.load(path)
+
+
+def test_a_truncated_model_is_refused(saved):
+    text = saved.read_text()
+    saved.write_text(text[: len(text) // 2])
+    with pytest.raises(ModelError):
+        logloss.load(saved)
+
+
+def test_a_model_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="No such file"):
+        logloss.load(tmp_path / "none.json")
