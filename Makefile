@@ -31,7 +31,7 @@ demo: $(VENV)/package.stamp ## the main job on real flights: fit, predict, score
 	@$(BIN)/python examples/flights.py
 
 test: $(VENV)/test.stamp ## every test, with coverage and doctests
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: $(VENV)/lint.stamp ## style, types, the import rule
 	$(BIN)/ruff check .
