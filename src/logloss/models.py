@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +20,7 @@ import pyarrow.parquet as pq
 from logloss import files, kernel
 from logloss.design.block import Block
 from logloss.design.design import Design
+from logloss.design.drift import Drift
 from logloss.design.target import Target
 from logloss.errors import ColumnError, ModelError
 from logloss.logistic.inference import LogisticSummary
@@ -31,7 +35,7 @@ _FORMAT, _VERSION = "logloss-model", 1
 _PREDICTIONS_FORMAT, _PREDICTIONS_VERSION = "logloss-predictions", 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A fitted model: target, design and predictor, with its summary.
 
@@ -51,6 +55,15 @@ class Model:
     design: Design
     predictor: LinearPredictor
     fit_summary: LogisticSummary
+
+    def __repr__(self) -> str:
+        return (
+            f"Model({self.target.name!r}, {self.fit_summary.n:,} rows, "
+            f"{self.design.layout.size} coefficients, {self.fit_summary.status})"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __str__(self) -> str:
         """Return what was fitted, what was filled and left out, and how the fit ended."""
@@ -135,12 +148,18 @@ class Model:
         """
         rows = self.open(source)
         schema = self._predicted_schema(rows)
+        drifts: list[Drift] = []
+        batches = self._predict(rows, schema, drifts, progress)
+        result: pa.Table | int = rows.n_rows
         if output is None:
-            return pa.Table.from_batches(self._predict(rows, schema, progress), schema)
-        with files.whole(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
-            for batch in self._predict(rows, schema, progress):
-                writer.write_batch(batch)
-        return rows.n_rows
+            result = pa.Table.from_batches(batches, schema)
+        else:
+            with files.whole(output) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+        if drifts:
+            reduce(add, drifts).warn(stacklevel=2)
+        return result
 
     def _predicted_schema(self, rows: Source[Batch]) -> pa.Schema:
         schema = rows.schema
@@ -163,25 +182,22 @@ class Model:
         return schema.with_metadata(metadata)
 
     def _predict(
-        self, rows: Source[Batch], schema: pa.Schema, progress: Progress | None
+        self,
+        rows: Source[Batch],
+        schema: pa.Schema,
+        drifts: list[Drift],
+        progress: Progress | None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the batches with their predictions; warn of drift after the last."""
-        drift, done, total = None, 0, rows.n_rows
+        """Yield the batches with their predictions; note how each strays from training."""
+        done, total = 0, rows.n_rows
         for batch in rows.blocks():
             logits = self.logits(batch)
-            here = self.design.drift(batch)
-            drift = here if drift is None else drift + here
-            columns = [
-                *batch.table.columns,
-                pa.array(kernel.sigmoid(logits)),
-                pa.array(logits),
-            ]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            drifts.append(self.design.drift(batch))
+            added = [pa.array(kernel.sigmoid(logits)), pa.array(logits)]
+            yield pa.RecordBatch.from_arrays([*batch.table.columns, *added], schema=schema)
             done += len(logits)
             if progress is not None:
                 progress(done, total)
-        if drift is not None:
-            drift.warn()
 
     def describe(self) -> dict[str, Any]:
         """Return all that is known about the model, as plain names and numbers."""

@@ -15,9 +15,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from logloss import LogisticRegression
 from logloss.errors import ArgumentError, ConvergenceWarning, SeparationWarning, WeightError
 
-#: Skips itself unless array-API dispatch is switched on for the whole process.
-NEEDS_ARRAY_API = {"check_array_api_input": "needs SCIPY_ARRAY_API"}
-
 
 @pytest.fixture(scope="module")
 def sample():

@@ -39,8 +39,13 @@ class Drift:
             Counter(self.unseen) + Counter(other.unseen),
         )
 
-    def warn(self) -> None:
+    def warn(self, stacklevel: int = 2) -> None:
         """Warn of what strayed, in one line for numbers and one for levels.
+
+        Parameters
+        ----------
+        stacklevel : int, default=2
+            Whose line the warning names: 1 the caller's, 2 its caller's.
 
         Warns
         -----
@@ -55,7 +60,7 @@ class Drift:
                 "numbers outside the range seen in training, where the model extrapolates: "
                 f"{_listed(shares)} of rows",
                 RangeWarning,
-                stacklevel=2,
+                stacklevel=stacklevel + 1,
             )
         counts = {name: f"{n:,}" for name, n in _ranked(self.unseen)}
         if counts:
@@ -63,7 +68,7 @@ class Drift:
                 "levels never seen in training, which take the mean effect: "
                 f"{_listed(counts)} of {self.n_rows:,} rows",
                 UnseenWarning,
-                stacklevel=2,
+                stacklevel=stacklevel + 1,
             )
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -18,7 +17,7 @@ from sklearn.utils.validation import (
 
 from logloss import kernel
 from logloss.design.block import Layout, array_source
-from logloss.errors import ArgumentError
+from logloss.design.labels import encode_labels
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
 from logloss.logistic.inference import LogisticSummary
 from logloss.rows.local import LocalEngine
@@ -136,7 +135,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If columns separate the classes.
         """
         numbers, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        target, weight, shift = self._encode_target(labels), None, None
+        self.classes_, target = encode_labels(labels)
+        weight = shift = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, numbers, dtype=np.float64)
         if offset is not None:
@@ -161,24 +161,6 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.aliased_, self.separated_ = summary.aliased, summary.separated
         self._summary = summary
         return self
-
-    def _encode_target(self, y: npt.NDArray[Any]) -> FloatArray:
-        """Set `classes_` and return y as 0, 1, or proportions."""
-        if type_of_target(y) == "continuous" and y.min() >= 0 and y.max() <= 1:
-            self.classes_ = np.array([0, 1])
-            return y.astype(np.float64)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) > 2:
-            raise ValueError(
-                "Only binary classification is supported. The type of the target is "
-                f"{type_of_target(y)}, with {len(self.classes_)} classes."
-            )
-        if len(self.classes_) < 2:
-            raise ArgumentError(
-                f"y must hold two classes; it holds one class: {self.classes_[0]!r}."
-            )
-        return codes.astype(np.float64)
 
     def decision_function(self, X: npt.ArrayLike) -> FloatArray:
         """Return the logit of the positive class for each row, shape (n_samples,)."""

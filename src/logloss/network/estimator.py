@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
@@ -24,6 +23,7 @@ from sklearn.utils.validation import (
 )
 
 from logloss import kernel
+from logloss.design.labels import encode_labels
 from logloss.errors import ArgumentError, ConvergenceWarning, WeightError
 from logloss.network.module import first_network
 from logloss.network.training import train
@@ -155,7 +155,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._check_options()
         rows, labels = validate_data(self, X, y, dtype=np.float64)
-        target = self._encode_target(labels)
+        self.classes_, target = encode_labels(labels)
         weight = _weights_that_sum_to_one(sample_weight, rows)
         base_rate = float(weight @ target)
         if not 0.0 < base_rate < 1.0:
@@ -223,24 +223,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
                 raise ArgumentError(f"{name} must be a finite number of at least 0, not {value!r}")
-
-    def _encode_target(self, y: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """Set `classes_` and return the target as numbers in [0, 1]."""
-        kind = type_of_target(y, input_name="y")
-        if kind == "continuous" and y.min() >= 0 and y.max() <= 1:
-            self.classes_ = np.array([0, 1])
-            return y.astype(np.float64)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) > 2:
-            raise ValueError(
-                f"Only binary classification is supported. The type of the target is {kind}."
-            )
-        if len(self.classes_) < 2:
-            raise ArgumentError(
-                f"y has one class, {self.classes_[0]!r}; training needs two classes"
-            )
-        return codes.astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

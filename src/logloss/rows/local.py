@@ -13,6 +13,9 @@ from logloss.rows.protocols import B_contra, P, Pass, Progress, Shard
 from logloss.rows.source import Source
 from logloss.threads import map_ordered
 
+#: Shards whose answers wait to be added: a scorer's answer takes half a megabyte.
+_AT_A_TIME = 64
+
 
 class LocalEngine:
     """Runs a pass over the shards of a source, several at a time, on this machine.
@@ -48,13 +51,17 @@ class LocalEngine:
                 failed.note(number)
                 raise
 
+        answers: list[P] = []
+        shards = list(enumerate(source.shards))
         try:
-            partials = map_ordered(answer, list(enumerate(source.shards)), self.n_threads)
+            for start in range(0, len(shards), _AT_A_TIME):
+                group = shards[start : start + _AT_A_TIME]
+                answers = [reduce(add, answers + map_ordered(answer, group, self.n_threads))]
         except BaseException as error:
             if not isinstance(error, Exception):
                 failed.note(-1)
             raise
-        return reduce(add, partials) if partials else task(())
+        return answers[0] if answers else task(())
 
     def _watched(
         self, shard: Shard[B_contra], number: int, total: int, failed: _FirstFailure
