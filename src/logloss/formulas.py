@@ -1,16 +1,35 @@
 """The mathematics of the loss on an array namespace, for devices that the kernel does not reach.
 
-The same formulas as cpp/bernoulli.hpp, written with whole arrays so that automatic
-differentiation goes through them.
+The same formulas as cpp/bernoulli.hpp, written with whole arrays: `xp` is numpy, torch or
+jax.numpy. Every function is differentiable as often as one likes, and right at ±inf: where a
+branch is not taken, its operand is replaced before the operation, so that no NaN comes back.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+#: Logits beyond this are at their limits in float64 as far as exp(−|z|)·|z| goes.
+_FAR = 800.0
 
-def loss_from_logits(y: Any, logits: Any, xp: Any) -> Any:
-    """Elementwise loss from logits, in nats: c·|z| + log1p(exp(−|z|)).
+
+def label_masses(y: Any, pos_weight: Any = None, label_smoothing: float = 0.0) -> tuple[Any, Any]:
+    """Weights A and B of the two terms: smoothing y(1 − s) + s/2 first, then pos_weight on A."""
+    if label_smoothing:
+        y = y * (1 - label_smoothing) + 0.5 * label_smoothing
+    return (y if pos_weight is None else y * pos_weight), 1 - y
+
+
+def loss_from_logits(
+    y: Any,
+    logits: Any,
+    xp: Any,
+    *,
+    pos_weight: Any = None,
+    label_smoothing: float = 0.0,
+    gamma: float = 0.0,
+) -> Any:
+    """Elementwise loss in nats, A·softplus(−z) + B·softplus(z), each term times σ(∓z)^γ.
 
     Parameters
     ----------
@@ -20,14 +39,94 @@ def loss_from_logits(y: Any, logits: Any, xp: Any) -> Any:
         Any float; ±inf gives 0 on the right side and inf on the wrong one.
     xp : module
         The arrays' namespace: numpy, torch or jax.numpy.
+    pos_weight : array or float, optional
+        Factor of the y = 1 term.
+    label_smoothing : float, default=0
+    gamma : float, default=0
+        Focusing parameter of the focal loss.
 
     Returns
     -------
     array of shape (...)
     """
+    positive, negative = label_masses(y, pos_weight, label_smoothing)
     right = logits >= 0  # one branch or the other at 0, so that the slope there is ½ − y
     size = xp.where(right, logits, -logits)
-    wrong = xp.where(right, 1 - y, y)
-    # 0·inf is 0 here; the inner `where` keeps the branch not taken from poisoning gradients
-    linear = wrong * xp.where(wrong == 0, xp.zeros_like(size), size)
-    return linear + xp.log1p(xp.exp(-size))
+    logarithm = xp.log1p(xp.exp(-size))
+    wrong = xp.where(right, negative, positive)
+    if not gamma:
+        both = 1.0 if pos_weight is None else positive + negative
+        return _times(wrong, size, xp) + both * logarithm
+    fitting = xp.where(right, positive, negative)
+    near = xp.where(size > _FAR, xp.full_like(size, _FAR), size)
+    # σ^γ on the side where the forecast is wrong, exp(−γ·log1p(e)), and right, with e^−γa more
+    far_off = xp.exp(-gamma * logarithm)
+    close = far_off * xp.exp(-gamma * near)
+    return far_off * (_times(wrong, size, xp) + wrong * logarithm) + fitting * close * logarithm
+
+
+def gradient_from_logits(
+    y: Any,
+    logits: Any,
+    xp: Any,
+    *,
+    pos_weight: Any = None,
+    label_smoothing: float = 0.0,
+    gamma: float = 0.0,
+) -> Any:
+    """Derivative of `loss_from_logits` with respect to the logits, from one exponential."""
+    positive, negative = label_masses(y, pos_weight, label_smoothing)
+    right = logits >= 0
+    size = xp.where(right, logits, -logits)
+    e = xp.exp(-size)
+    if not gamma:
+        error = xp.where(right, negative - positive * e, negative * e - positive)
+        return error / (1 + e)
+    of_negative, of_positive = (_focal(logits, xp, gamma, sign, order=1) for sign in (1, -1))
+    return negative * of_negative - positive * of_positive
+
+
+def hessian_from_logits(
+    y: Any,
+    logits: Any,
+    xp: Any,
+    *,
+    pos_weight: Any = None,
+    label_smoothing: float = 0.0,
+    gamma: float = 0.0,
+) -> Any:
+    """Second derivative of `loss_from_logits` with respect to the logits."""
+    positive, negative = label_masses(y, pos_weight, label_smoothing)
+    size = xp.where(logits >= 0, logits, -logits)
+    if not gamma:
+        e = xp.exp(-size)
+        both = 1.0 if pos_weight is None else positive + negative
+        return both * (e / (1 + e) / (1 + e))
+    of_negative, of_positive = (_focal(logits, xp, gamma, sign, order=2) for sign in (1, -1))
+    return negative * of_negative + positive * of_positive
+
+
+def _focal(logits: Any, xp: Any, gamma: float, sign: int, *, order: int) -> Any:
+    """First or second derivative of f(t) = σ(t)^γ·softplus(t) at t = ±logits.
+
+    f′ = σ^γ·(γ(1 − σ)s + σ) and f″ = σ^γ(1 − σ)·(γs(γ(1 − σ) − σ) + (2γ + 1)σ), s = softplus.
+    """
+    far = xp.full_like(logits, _FAR)
+    t = logits if sign > 0 else -logits
+    t = xp.where(t > _FAR, far, xp.where(t < -_FAR, -far, t))
+    right = t >= 0
+    size = xp.where(right, t, -t)
+    e = xp.exp(-size)
+    logarithm = xp.log1p(e)
+    softplus = xp.where(right, size, xp.zeros_like(size)) + logarithm
+    power = xp.exp(-gamma * (logarithm + xp.where(right, xp.zeros_like(size), size)))
+    sigma, rest = xp.where(right, 1 / (1 + e), e / (1 + e)), xp.where(right, e, 1.0) / (1 + e)
+    if order == 1:
+        return power * (gamma * rest * softplus + sigma)
+    slope = gamma * softplus * (gamma * rest - sigma) + (2 * gamma + 1) * sigma
+    return power * rest * slope
+
+
+def _times(factor: Any, size: Any, xp: Any) -> Any:
+    """Multiply, with 0·inf = 0."""
+    return factor * xp.where(factor == 0, xp.zeros_like(size), size)
