@@ -173,7 +173,9 @@ def labels(values: npt.ArrayLike, name: str = "y_true") -> Array:
         )
     if size > 8:  # long double
         return array.astype(np.float64)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    if not array.dtype.isnative:
+        return array.astype(array.dtype.newbyteorder("="))
+    return array if array.flags.aligned else array.copy()  # a field of packed records
 
 
 def common_shape(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
