@@ -128,5 +128,5 @@ def _focal(logits: Any, xp: Any, gamma: float, sign: int, *, order: int) -> Any:
 
 
 def _times(factor: Any, size: Any, xp: Any) -> Any:
-    """Multiply, with 0·inf = 0."""
-    return factor * xp.where(factor == 0, xp.zeros_like(size), size)
+    """Multiply, with 0·inf = 0; finite sizes stay, since they are the factor's slope."""
+    return factor * xp.where((factor == 0) & xp.isinf(size), xp.zeros_like(size), size)
