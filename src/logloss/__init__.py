@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         plot_sigmoid,
         plot_training,
     )
+    from logloss.rows.local import LocalEngine
     from logloss.scoring.score import Score, score
 
 #: Public name → (module, extra that brings what the module needs).
@@ -46,6 +47,7 @@ _HOMES = {
     "LogisticRegression": ("logistic.estimator", "tables"),
     "NetworkClassifier": ("network.estimator", "torch"),
     "fit": ("fitting", "tables"),
+    "LocalEngine": ("rows.local", "tables"),
     "Model": ("models", "tables"),
     "load": ("models", "tables"),
     "score": ("scoring.score", "tables"),
@@ -59,6 +61,7 @@ _HOMES = {
 
 __version__ = _version("logloss")
 __all__ = [
+    "LocalEngine",
     "LogisticRegression",
     "Model",
     "NetworkClassifier",

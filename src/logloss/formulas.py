@@ -74,7 +74,7 @@ def gradient_from_logits(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> Any:
-    """Derivative of `loss_from_logits` with respect to the logits, from one exponential."""
+    """Return the derivative of `loss_from_logits` with respect to the logits."""
     positive, negative = label_masses(y, pos_weight, label_smoothing)
     right = logits >= 0
     size = xp.where(right, logits, -logits)
@@ -95,7 +95,7 @@ def hessian_from_logits(
     label_smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> Any:
-    """Second derivative of `loss_from_logits` with respect to the logits."""
+    """Return the second derivative of `loss_from_logits` with respect to the logits."""
     positive, negative = label_masses(y, pos_weight, label_smoothing)
     size = xp.where(logits >= 0, logits, -logits)
     if not gamma:

@@ -126,7 +126,7 @@ class Model:
         output : path, optional
             A Parquet file to write, batch by batch; it appears whole or not at all.
         progress : callable, optional
-            Called with the rows done and the rows in all, after each batch.
+            Called after each batch with its number of rows, and the rows in all.
 
         Returns
         -------
@@ -189,15 +189,14 @@ class Model:
         progress: Progress | None,
     ) -> Iterator[pa.RecordBatch]:
         """Yield the batches with their predictions; note how each strays from training."""
-        done, total = 0, rows.n_rows
+        total = rows.n_rows
         for batch in rows.blocks():
             logits = self.logits(batch)
             drifts.append(self.design.drift(batch))
             added = [pa.array(kernel.sigmoid(logits)), pa.array(logits)]
             yield pa.RecordBatch.from_arrays([*batch.table.columns, *added], schema=schema)
-            done += len(logits)
             if progress is not None:
-                progress(done, total)
+                progress(len(logits), total)
 
     def describe(self) -> dict[str, Any]:
         """Return all that is known about the model, as plain names and numbers."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logloss.design.target import Target, learn_target
-from logloss.errors import ColumnError, ModelError, TargetError
+from logloss.errors import ColumnError, LabelError, ModelError, TargetError
 from logloss.rows.protocols import Batch
 from logloss.rows.source import open_source
 
@@ -141,8 +141,6 @@ def test_values_that_a_dictionary_holds_but_no_row_has_do_not_count() -> None:
         ((0, 1), [0.0, float("nan")], r"row 101 has no value"),
         (("a", "b"), ["a", "c"], r"row 101 has 'c'; it must be 'a' or 'b'"),
         (("a", "b"), [1], r"row 100 has 1"),
-        (None, [0.5, 1.5], r"row 101 has 1\.5; it must be in \[0, 1\]"),
-        (None, [None, 0.5], r"row 100 has no value"),
         (None, ["x"], r"is a string; it must be a proportion"),
     ],
 )
@@ -151,6 +149,18 @@ def test_a_value_that_the_target_cannot_take_names_its_row(
 ) -> None:
     with pytest.raises(TargetError, match=rf"target 'y'.*{reason}"):
         encode(Target("y", classes), values)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([0.5, 1.5], r"row 101 has 1\.5; it must be in \[0, 1\]"),
+        ([None, 0.5], r"row 100 has no value"),
+    ],
+)
+def test_a_proportion_outside_its_range_is_a_label_error(values: list[Any], reason: str) -> None:
+    with pytest.raises(LabelError, match=rf"target 'y'.*{reason}"):
+        encode(Target("y", None), values)
 
 
 def test_classes_are_recognised_in_another_type() -> None:

@@ -80,7 +80,6 @@ def score(
     """
     conditions = [Condition.parse(text) for text in fail_if or ()]
     require_one(prob=prob, logit=logit, model=model)
-    from logloss.rows.local import LocalEngine  # brings pyarrow, which --help does without
 
     with rows_progress("score") as progress:
         result = logloss.score(
@@ -95,7 +94,7 @@ def score(
             positive=positive,
             clip=_clip(clip),
             worst=worst,
-            engine=LocalEngine(progress=progress),
+            engine=logloss.LocalEngine(progress=progress),
         )
     record = result.to_dict()
     held = [condition for condition in conditions if condition.holds(record)]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import types as pt
 
 from logloss.design.columns import coded, column_of, no_such_column, numbers_of
-from logloss.errors import ModelError, TargetError
+from logloss.errors import LabelError, ModelError, TargetError
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine
 from logloss.rows.schema import is_text
@@ -55,7 +55,9 @@ class Target:
         Raises
         ------
         TargetError
-            If a value is missing, or is none that the target can take; the row is named.
+            If a value is missing, or neither class; the row is named.
+        LabelError
+            If a proportion is missing or outside [0, 1]; likewise.
         ColumnError
             If the column is not there.
         """
@@ -83,7 +85,12 @@ class Target:
         if not good.all():
             index = int((~good).argmax())
             found = None if np.isnan(y[index]) else float(y[index])
-            raise self._refused(f"{first_row + index} has {_shown(found)}; it must be in [0, 1]")
+            raise LabelError(
+                f"target {self.name!r}: row {first_row + index} has {_shown(found)}; "
+                "it must be in [0, 1]",
+                index=first_row + index,
+                value=found,
+            )
         return y
 
     def _refused(self, rest: str) -> TargetError:

@@ -69,6 +69,12 @@ class Histogram:
             sums.add(bins, _SQUARE, weight * weight)
         return cls(sums, lowest, highest, on_logits)
 
+    @property
+    def is_hard(self) -> bool:
+        """Whether every forecast was a probability of exactly 0 or 1."""
+        inner = np.isfinite(self.lowest[:, 1:-1]) | np.isfinite(self.highest[:, 1:-1])
+        return not inner.any()
+
     def __add__(self, other: Histogram, /) -> Histogram:
         sums = DigitSums(*self.sums.shape)
         sums.merge(self.sums)

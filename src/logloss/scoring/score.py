@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from logloss import files
 from logloss.clipping import Clip, check_clip
 from logloss.design.target import Target, TargetPass, learn_target
-from logloss.errors import ArgumentError, TargetError, WeightError
+from logloss.errors import ArgumentError, SwappedWarning, TargetError, WeightError
 from logloss.models import Model, load
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine
@@ -136,6 +137,13 @@ def score(
         rows.select(reader.columns).map(reader),
     )
     _check_state(state, weight, cluster)
+    if reader.target.kind == "proportion" and state.histogram.is_hard:
+        warnings.warn(
+            f"every forecast in {prob or logit!r} is 0 or 1 while the target {target!r} is not: "
+            "they look swapped",
+            SwappedWarning,
+            stacklevel=2,
+        )
     rate, origin = _baseline(base_rate, fitted, rows, target, state)
     return make_score(
         state,
