@@ -183,6 +183,7 @@ void bind_kernels(nb::module_& module) {
 
 NB_MODULE(_core, module) {
   module.doc() = "Kernels of logloss; logloss.kernel is their only caller.";
+  module.attr("compiler") = LOGLOSS_COMPILER;
   logloss::bind_sum(module);
   logloss::bind_kernels(module);
 }

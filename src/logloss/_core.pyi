@@ -1,8 +1,10 @@
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy.typing as npt
 
 _Array = npt.NDArray[Any]
+
+compiler: Final[str]
 
 @final
 class ExactSum:
