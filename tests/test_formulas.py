@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from logloss.formulas import loss_from_logits
+from logloss.formulas import gradient_from_logits, hessian_from_logits, loss_from_logits
 from tests import exact
-from tests.exact import ulps
+from tests.exact import mp, ulps
 
 INF = math.inf
 #: Where all three keep full precision: JAX flushes subnormals, of 1e-38 and below, to 0.
@@ -131,3 +131,71 @@ def test_torch_differentiates_by_the_label_too() -> None:
     y = torch.tensor([0.0, 0.25, 1.0], requires_grad=True)
     loss_from_logits(y, torch.tensor([-3.0, 0.5, 2.0]), torch).sum().backward()
     np.testing.assert_allclose(y.grad, [3.0, -0.5, -2.0], rtol=1e-6)
+
+
+# --- with positive weights, smoothing and focus ----------------------------------------------
+
+OPTIONS = [
+    {},
+    {"pos_weight": 3.0},
+    {"label_smoothing": 0.1},
+    {"gamma": 2.0},
+    {"gamma": 0.5},
+    {"pos_weight": 0.25, "label_smoothing": 0.2, "gamma": 1.5},
+]
+
+
+def true_loss(
+    y: float, z: Any, pos_weight: float = 1, label_smoothing: float = 0, gamma: float = 0
+) -> Any:
+    """A·σ(−z)^γ·log(1 + exp(−z)) + B·σ(z)^γ·log(1 + exp(z)) at 60 digits."""
+    smoothed = y * (1 - mp.mpf(label_smoothing)) + mp.mpf(label_smoothing) / 2
+    wrong_if_one = exact.sigmoid(-z) ** gamma * mp.log1p(mp.exp(-z))
+    wrong_if_zero = exact.sigmoid(z) ** gamma * mp.log1p(mp.exp(z))
+    return pos_weight * smoothed * wrong_if_one + (1 - smoothed) * wrong_if_zero
+
+
+@pytest.mark.parametrize("label", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize(("namespace", "dtype"), [(NUMPY, "f8"), (TORCH, "f8"), (JAX, "f4")])
+def test_options_and_derivatives_match_60_digits(
+    namespace: Namespace, dtype: str, options: dict[str, float], label: float
+) -> None:
+    def value(z: Any) -> Any:
+        return true_loss(label, exact.number(z), **options)
+
+    def slope(z: Any) -> Any:
+        return exact.derivative(value, z)
+
+    def curvature(z: Any) -> Any:
+        return exact.derivative(slope, z, step=1e-12)
+
+    logits = np.concatenate([np.linspace(-30, 30, 21), [1e-3, -1e-3]]).astype(dtype)
+    y, z = (namespace.array(values, dtype) for values in (np.full_like(logits, label), logits))
+    close = {"rel": 1e-12, "abs": 1e-14} if dtype == "f8" else {"rel": 2e-5, "abs": 1e-6}
+    for formula, true in (
+        (loss_from_logits, value),
+        (gradient_from_logits, slope),
+        (hessian_from_logits, curvature),
+    ):
+        values = np.asarray(formula(y, z, namespace.module, **options))
+        assert values == pytest.approx([float(true(at)) for at in logits], **close)
+
+
+@pytest.mark.parametrize("namespace", ALL)
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_infinite_logits_have_their_limits_with_every_option(
+    namespace: Namespace, gamma: float
+) -> None:
+    y, z = (
+        namespace.array(values, np.float32) for values in ([1, 0, 1, 0], [INF, -INF, -INF, INF])
+    )
+    options = {"pos_weight": 3.0, "gamma": gamma}
+    for formula, expected in (
+        (loss_from_logits, [0, 0, INF, INF]),
+        (gradient_from_logits, [0, 0, -3, 1]),
+        (hessian_from_logits, [0, 0, 0, 0]),
+    ):
+        np.testing.assert_array_equal(
+            np.asarray(formula(y, z, namespace.module, **options)), expected
+        )
