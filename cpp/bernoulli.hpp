@@ -79,11 +79,9 @@ inline double exp_negative(double a) {
   return p * power_of_two(shifted);
 }
 
-// log1p(e) = 2·artanh(s) with s = e/(2 + e), 0 <= e <= 1, to 2^-38.
-// Coefficients: scripts/coefficients.py, 2·artanh(s)/s of degree 6 in s² on s² <= 1/9.
-inline double log1p_unit(double e) {
-  const double s = e / (2.0 + e);
-  const double square = s * s;
+// 2·artanh(s)/s for |s| <= 1/3, to 2^-38: every logarithm below is s times this.
+// Coefficients: scripts/coefficients.py, degree 6 in s².
+inline double two_artanh(double square) {
   double p = 0x1.bfb4561e8dc48p-3;
   p = p * square + 0x1.5eab67b0d884cp-3;
   p = p * square + 0x1.c8cf1b3455de3p-3;
@@ -91,7 +89,13 @@ inline double log1p_unit(double e) {
   p = p * square + 0x1.9999c2d1aee49p-2;
   p = p * square + 0x1.5555553081220p-1;
   p = p * square + 0x1.0000000002acdp+1;
-  return s * p;
+  return p;
+}
+
+// log1p(e) = 2·artanh(s) with s = e/(2 + e), 0 <= e <= 1, to 2^-38.
+inline double log1p_unit(double e) {
+  const double s = e / (2.0 + e);
+  return s * two_artanh(s * s);
 }
 
 // ------------------------------------------------------------------------------------ float64
@@ -229,14 +233,92 @@ inline double sigmoid(double z) {
   }
 }
 
-// -A·log p - B·log1p(-p), each logarithm at most `limit` below 0; 0·log 0 is 0, and p = 0 or 1
-// on the wrong side is exactly infinite. The derivative is with respect to p.
+// ---------------------------------------------------------------------------- from probabilities
+
+// x = m·2^k with √½ <= m < √2, for positive normal x.
+struct Scaled {
+  double m, k;
+};
+
+inline Scaled scaled(double x) {
+  constexpr std::uint64_t kRootHalf = 0x3fe6a09e667f3bcd;
+  constexpr std::uint64_t kOne = 0x3ff0000000000000;
+  constexpr std::uint64_t kFraction = 0x000fffffffffffff;
+  const std::uint64_t bits = std::bit_cast<std::uint64_t>(x) + (kOne - kRootHalf);
+  // an integer below 2^52 in the low bits of 2^52 converts without an instruction for it
+  const double k = std::bit_cast<double>(bits >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
+  return {std::bit_cast<double>((bits & kFraction) + kRootHalf), k};
+}
+
+// log(x) for positive normal x, to 2^-37, without fused operations; |s| <= 0.1716.
+inline double log_short(double x) {
+  const Scaled parts = scaled(x);
+  const double s = (parts.m - 1.0) / (parts.m + 1.0);
+  return parts.k * kLn2 + s * two_artanh(s * s);
+}
+
+// log(x + low) for positive x and |low| below an ulp of it, to 0.8 ulp. Terms as in
+// add_log1p_unit with |s| <= 0.1716; k·ln2 and f = m - 1 are added exactly.
+inline double log_with_tail(double x, double low) {
+  const bool subnormal = x < 0x1p-1022;
+  const Scaled parts = scaled(subnormal ? x * 0x1p54 : x);
+  const double k = subnormal ? parts.k - 54.0 : parts.k;
+  const double f = parts.m - 1.0;
+  const double s = f / (2.0 + f);
+  const double square = s * s;
+  double series = 2.0 / 23;
+  series = fused(series, square, 2.0 / 21);
+  series = fused(series, square, 2.0 / 19);
+  series = fused(series, square, 2.0 / 17);
+  series = fused(series, square, 2.0 / 15);
+  series = fused(series, square, 2.0 / 13);
+  series = fused(series, square, 2.0 / 11);
+  series = fused(series, square, 2.0 / 9);
+  series = fused(series, square, 2.0 / 7);
+  series = fused(series, square, 2.0 / 5);
+  series = fused(series, square, 2.0 / 3);
+  const double half = 0.5 * f * f;
+  const double small =
+      fused(s, fused(series, square, half), fused(k, kLn2Low, (low == 0 ? 0.0 : low / x) - half));
+  const Pair main = ordered_sum(k * kLn2High, f);
+  return main.high + (main.low + small);
+}
+
+// -log p, and -log(1 - p); infinite at 0 and at 1.
+template <class Real>
+inline double surprise(double p) {
+  const double safe = p > 0 ? p : 1.0;
+  const double logarithm =
+      sizeof(Real) == sizeof(float) ? log_short(safe) : log_with_tail(safe, 0.0);
+  return p > 0 ? 0.0 - logarithm : kInfinity;
+}
+
+template <class Real>
+inline double surprise_of_other(double p) {
+  const double other = 1.0 - p;
+  const double safe = other > 0 ? other : 1.0;
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    // -log1p(-p) = 2·artanh(p/(2 - p)) below ½, where 1 - p would drop digits of p
+    const double s = p / (2.0 - p);
+    const double logarithm = p < 0.5 ? s * two_artanh(s * s) : 0.0 - log_short(safe);
+    return other > 0 ? logarithm : kInfinity;
+  } else {
+    const double low = (1.0 - other) - p;
+    return other > 0 ? 0.0 - log_with_tail(safe, low) : kInfinity;
+  }
+}
+
+// -A·log p - B·log(1 - p), each logarithm at most `limit` below 0; 0·log 0 is 0, and p = 0 or 1
+// on the wrong side is exactly infinite.
+template <class Real>
 inline double loss_from_probability(double positive, double negative, double p, double limit) {
-  const double of_positive = positive == 0 ? 0.0 : positive * std::fmin(-std::log(p), limit);
-  const double of_negative = negative == 0 ? 0.0 : negative * std::fmin(-std::log1p(-p), limit);
+  const double yes = surprise<Real>(p), no = surprise_of_other<Real>(p);
+  const double of_positive = positive == 0 ? 0.0 : positive * (yes < limit ? yes : limit);
+  const double of_negative = negative == 0 ? 0.0 : negative * (no < limit ? no : limit);
   return p == p ? of_positive + of_negative : p;
 }
 
+// With respect to p.
 inline double derivative_from_probability(double positive, double negative, double p) {
   const double of_positive = positive == 0 ? 0.0 : positive / p;
   const double of_negative = negative == 0 ? 0.0 : negative / (1.0 - p);
@@ -244,9 +326,56 @@ inline double derivative_from_probability(double positive, double negative, doub
 }
 
 // log(p/(1 - p)): 2·atanh(2p - 1) around ½, where the two logarithms would cancel.
+template <class Real>
 inline double logit(double p) {
   const double s = 2.0 * p - 1.0;
-  return std::fabs(s) < 0.5 ? 2.0 * std::atanh(s) : std::log(p) - std::log1p(-p);
+  const double square = s * s;
+  double series = 2.0 / 33;
+  for (const double term :
+       {31.0, 29.0, 27.0, 25.0, 23.0, 21.0, 19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0}) {
+    series = series * square + 2.0 / term;
+  }
+  const double middle = 2.0 * s + s * square * series;
+  const double outer = surprise_of_other<Real>(p) - surprise<Real>(p);
+  const double value = std::fabs(s) < 0.32 ? middle : outer;
+  return p >= 0 && p <= 1 ? value : std::numeric_limits<double>::quiet_NaN();
+}
+
+// ------------------------------------------------------------------------------------------ focal
+
+// f(t) = σ(t)^γ·softplus(t), the focal loss of a negative row at logit t, and its derivatives
+// f' = σ^γ·(γ(1-σ)s + σ), f'' = σ^γ(1-σ)·(γs(γ(1-σ) - σ) + (2γ+1)σ), s = softplus(t).
+// Lin et al. (2017), "Focal loss for dense object detection". σ^γ is an exponential of
+// γ·softplus(-t), so its error grows with that: a few ulp plus γ·|t|/2 of them.
+template <class Real>
+inline Bernoulli focal_term(double t, double gamma) {
+  const auto exponential = [](double a) {
+    if constexpr (sizeof(Real) == sizeof(float)) return exp_negative(a);
+    return exp_negative_pair(a).high;
+  };
+  const double size = std::fabs(t);
+  const double e = exponential(size);
+  const double logarithm = [e] {
+    if constexpr (sizeof(Real) == sizeof(float)) return log1p_unit(e);
+    return add_log1p_unit(0.0, {e, 0.0});
+  }();
+  const double inverse = 1.0 / (1.0 + e);
+  const double sigma = (t >= 0 ? 1.0 : e) * inverse;
+  const double rest = (t >= 0 ? e : 1.0) * inverse;
+  const double softplus = (t >= 0 ? size : 0.0) + logarithm;
+  const double power = exponential(gamma * ((t >= 0 ? 0.0 : size) + logarithm));
+  const double damped = rest * (softplus > 800.0 ? 800.0 : softplus);  // the limit is 0, not 0·inf
+  return {power == 0 ? 0.0 : power * softplus, power * (gamma * damped + sigma),
+          power * (gamma * damped * (gamma * rest - sigma) + (2.0 * gamma + 1.0) * sigma * rest)};
+}
+
+template <class Real>
+inline Bernoulli focal(double positive, double negative, double z, double gamma) {
+  const Bernoulli no = focal_term<Real>(z, gamma), yes = focal_term<Real>(-z, gamma);
+  const auto times = [](double mass, double value) { return mass == 0 ? 0.0 : mass * value; };
+  const double loss = times(positive, yes.loss) + times(negative, no.loss);
+  return {z == z ? loss : z, negative * no.gradient - positive * yes.gradient,
+          negative * no.hessian + positive * yes.hessian};
 }
 
 }  // namespace logloss::LOGLOSS_LEVEL

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -55,6 +56,7 @@ const Input* address(const std::optional<Input>& array) { return array ? &*array
 
 // lowest and highest probability, and the largest -log p
 using Clip = std::tuple<double, double, double>;
+constexpr Clip kNoClip = {0.0, 1.0, std::numeric_limits<double>::infinity()};
 
 using LossFunction = LossReport (*Kernels::*)(const LossTask&);
 
@@ -62,7 +64,7 @@ std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t> losses(
     const Kernels& kernels, LossFunction function, const Input& label, const Input& score,
     std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
     std::optional<Output> loss, std::optional<Output> gradient, std::optional<Output> hessian,
-    ExactSum* sum, Clip clip = {0.0, 1.0, std::numeric_limits<double>::infinity()}) {
+    ExactSum* sum, double gamma, Clip clip) {
   const auto n = static_cast<std::ptrdiff_t>(score.shape(0));
   for (const Input* array : {&label, address(weight), address(positive_weight)}) {
     if (array != nullptr && static_cast<std::ptrdiff_t>(array->shape(0)) != n) {
@@ -78,6 +80,7 @@ std::tuple<std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t> losses(
   task.weight = weight ? &weights : nullptr;
   task.positive_weight = positive_weight ? &positive_weights : nullptr;
   task.smoothing = smoothing;
+  task.gamma = gamma;
   std::tie(task.low, task.high, task.limit) = clip;
   task.real = task.score.type == Type::float32 ? Type::float32 : Type::float64;
   task.loss = output_of(loss, task.real, n);
@@ -102,6 +105,107 @@ void map(const Kernels& kernels, MapFunction function, const Input& in, Output o
   task.out = out.data();
   nb::gil_scoped_release unlocked;
   (kernels.*function)(task);
+}
+
+// A plain view of a contiguous, native array; none of anything else.
+class View {
+ public:
+  explicit View(nb::handle object) {
+    constexpr int kFlags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS;
+    held_ = PyObject_GetBuffer(object.ptr(), &buffer_, kFlags) == 0;
+    if (!held_) PyErr_Clear();
+  }
+  ~View() {
+    if (held_) PyBuffer_Release(&buffer_);
+  }
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+
+  std::optional<Column> column() const {
+    if (!held_ || buffer_.format == nullptr || buffer_.format[1] != 0) return std::nullopt;
+    const auto type = [this]() -> std::optional<Type> {
+      const bool wide = buffer_.itemsize == 8;
+      switch (buffer_.format[0]) {
+        case '?':
+          return Type::boolean;
+        case 'b':
+          return Type::int8;
+        case 'B':
+          return Type::uint8;
+        case 'h':
+          return Type::int16;
+        case 'H':
+          return Type::uint16;
+        case 'i':
+          return Type::int32;
+        case 'I':
+          return Type::uint32;
+        case 'l':
+        case 'q':
+          return wide ? Type::int64 : Type::int32;
+        case 'L':
+        case 'Q':
+          return wide ? Type::uint64 : Type::uint32;
+        case 'f':
+          return Type::float32;
+        case 'd':
+          return Type::float64;
+        default:
+          return std::nullopt;
+      }
+    }();
+    if (!type) return std::nullopt;
+    return Column{buffer_.buf, buffer_.itemsize, *type};
+  }
+
+  bool same_shape(const View& other) const {
+    return buffer_.ndim == other.buffer_.ndim &&
+           std::equal(buffer_.shape, buffer_.shape + buffer_.ndim, other.buffer_.shape);
+  }
+
+  std::ptrdiff_t size() const { return buffer_.len / buffer_.itemsize; }
+
+ private:
+  Py_buffer buffer_;
+  bool held_;
+};
+
+bool fractional(const Column& column) {
+  return column.type == Type::float32 || column.type == Type::float64;
+}
+
+// Rows of one call without threads, and from where on the interpreter's lock is given up.
+constexpr std::ptrdiff_t kQuickRows = 1 << 17;
+constexpr std::ptrdiff_t kUnlockRows = 1 << 12;
+
+// The mean loss of two plain arrays of one shape; None where anything is out of the ordinary,
+// for the caller to go the long way, which says what is wrong.
+nb::object quick_mean(const Kernels& kernels, LossFunction function, nb::handle label,
+                      nb::handle score, bool may_be_swapped) {
+  const View labels(label), scores(score);
+  const auto label_column = labels.column(), score_column = scores.column();
+  if (!label_column || !score_column || !labels.same_shape(scores)) return nb::none();
+  LossTask task;
+  ExactSum sum;
+  task.n = scores.size();
+  task.label = *label_column;
+  task.score = *score_column;
+  task.real = task.score.type;
+  task.sum = &sum;
+  if (task.real != Type::float32 && task.real != Type::float64) return nb::none();
+  if (task.n < 1 || task.n > kQuickRows) return nb::none();
+  LossReport report;
+  if (task.n < kUnlockRows) {
+    report = (kernels.*function)(task);
+  } else {
+    nb::gil_scoped_release unlocked;
+    report = (kernels.*function)(task);
+  }
+  if (report.bad_label >= 0 || report.bad_score >= 0) return nb::none();
+  if (may_be_swapped && fractional(task.label) && kernels.all_hard(task.score, task.n)) {
+    return nb::none();
+  }
+  return nb::float_(sum.value() / static_cast<double>(task.n));
 }
 
 nb::bytes state_of(const ExactSum& sum) {
@@ -144,22 +248,30 @@ void bind_kernels(nb::module_& module) {
           [](const Kernels& self, const Input& label, const Input& score,
              std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
              std::optional<Output> loss, std::optional<Output> gradient,
-             std::optional<Output> hessian, ExactSum* sum) {
+             std::optional<Output> hessian, ExactSum* sum, double gamma) {
             return losses(self, &Kernels::losses_from_logits, label, score, weight, positive_weight,
-                          smoothing, loss, gradient, hessian, sum);
+                          smoothing, loss, gradient, hessian, sum, gamma, kNoClip);
           },
           "label"_a, "score"_a, "weight"_a.none(), "positive_weight"_a.none(), "smoothing"_a,
-          "loss"_a.none(), "gradient"_a.none(), "hessian"_a.none(), "sum"_a.none())
+          "loss"_a.none(), "gradient"_a.none(), "hessian"_a.none(), "sum"_a.none(), "gamma"_a)
       .def(
           "losses_from_probabilities",
           [](const Kernels& self, const Input& label, const Input& score,
              std::optional<Input> weight, std::optional<Input> positive_weight, double smoothing,
              std::optional<Output> loss, std::optional<Output> gradient, ExactSum* sum, Clip clip) {
             return losses(self, &Kernels::losses_from_probabilities, label, score, weight,
-                          positive_weight, smoothing, loss, gradient, std::nullopt, sum, clip);
+                          positive_weight, smoothing, loss, gradient, std::nullopt, sum, 0.0, clip);
           },
           "label"_a, "score"_a, "weight"_a.none(), "positive_weight"_a.none(), "smoothing"_a,
           "loss"_a.none(), "gradient"_a.none(), "sum"_a.none(), "clip"_a)
+      .def("quick_mean_from_logits",
+           [](const Kernels& self, nb::handle label, nb::handle score) {
+             return quick_mean(self, &Kernels::losses_from_logits, label, score, false);
+           })
+      .def("quick_mean_from_probabilities",
+           [](const Kernels& self, nb::handle label, nb::handle score) {
+             return quick_mean(self, &Kernels::losses_from_probabilities, label, score, true);
+           })
       .def(
           "sigmoid",
           [](const Kernels& self, const Input& in, Output out) {

@@ -22,7 +22,20 @@ void sigmoid_rows(const MapTask& task) {
 }
 
 void logit_rows(const MapTask& task) {
-  return task.real == Type::float32 ? map_as<float, logit>(task) : map_as<double, logit>(task);
+  return task.real == Type::float32 ? map_as<float, logit<float>>(task)
+                                    : map_as<double, logit<double>>(task);
+}
+
+bool all_hard(const Column& column, std::ptrdiff_t rows) {
+  alignas(64) double tile[kTile];
+  for (std::ptrdiff_t first = 0; first < rows; first += kTile) {
+    const std::ptrdiff_t n = std::min(kTile, rows - first);
+    load(column, first, n, tile);
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      if (tile[i] != 0 && tile[i] != 1) return false;
+    }
+  }
+  return true;
 }
 
 void add(const Column& column, std::ptrdiff_t rows, ExactSum& sum) {
@@ -37,7 +50,12 @@ void add(const Column& column, std::ptrdiff_t rows, ExactSum& sum) {
 }  // namespace
 
 extern const Kernels kKernels;
-const Kernels kKernels = {LOGLOSS_LEVEL_NAME, losses_from_logits, losses_from_probabilities,
-                          sigmoid_rows,       logit_rows,         add};
+const Kernels kKernels = {LOGLOSS_LEVEL_NAME,
+                          losses_from_logits,
+                          losses_from_probabilities,
+                          sigmoid_rows,
+                          logit_rows,
+                          all_hard,
+                          add};
 
 }  // namespace logloss::LOGLOSS_LEVEL

@@ -18,6 +18,7 @@ struct LossTask {
   const Column* weight = nullptr;
   const Column* positive_weight = nullptr;
   double smoothing = 0;
+  double gamma = 0;  // focusing parameter of the focal loss; 0 for the log loss
   // a clip policy: probabilities are moved into [low, high], -log p to at most `limit`
   double low = 0;
   double high = 1;
@@ -50,6 +51,7 @@ struct Kernels {
   LossReport (*losses_from_probabilities)(const LossTask&);
   void (*sigmoid)(const MapTask&);
   void (*logit)(const MapTask&);
+  bool (*all_hard)(const Column&, std::ptrdiff_t n);  // whether every value is 0 or 1
   void (*add)(const Column&, std::ptrdiff_t n, ExactSum&);
 };
 

@@ -159,11 +159,8 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
 }
 
 // What is not stored is not computed: the compiler drops it.
-template <class Real, bool Plain>
-void evaluate(const LossTask& task, std::ptrdiff_t n, Tile& tile) {
-  const auto row = [&tile](std::ptrdiff_t i) {
-    return bernoulli<Real, Plain>(tile.positive[i], tile.negative[i], tile.score[i]);
-  };
+template <class Row>
+void evaluate(const LossTask& task, std::ptrdiff_t n, Tile& tile, const Row& row) {
   if (task.hessian != nullptr) {
     for (std::ptrdiff_t i = 0; i < n; ++i) {
       const Bernoulli values = row(i);
@@ -191,10 +188,18 @@ LossReport losses_from_logits_as(const LossTask& task) {
     load_masses(task, first, n, tile, report);
     load(task.score, first, n, tile.score);
     note(report.bad_score, tile.score, first, n, -kInfinity, kInfinity);
-    if (task.positive_weight == nullptr) {
-      evaluate<Real, true>(task, n, tile);
+    if (task.gamma != 0) {
+      evaluate(task, n, tile, [&tile, gamma = task.gamma](std::ptrdiff_t i) {
+        return focal<Real>(tile.positive[i], tile.negative[i], tile.score[i], gamma);
+      });
+    } else if (task.positive_weight != nullptr) {
+      evaluate(task, n, tile, [&tile](std::ptrdiff_t i) {
+        return bernoulli<Real, false>(tile.positive[i], tile.negative[i], tile.score[i]);
+      });
     } else {
-      evaluate<Real, false>(task, n, tile);
+      evaluate(task, n, tile, [&tile](std::ptrdiff_t i) {
+        return bernoulli<Real, true>(tile.positive[i], tile.negative[i], tile.score[i]);
+      });
     }
     finish_tile<Real>(task, first, n, tile, report);
   }
@@ -210,12 +215,15 @@ LossReport losses_from_probabilities_as(const LossTask& task) {
     load_masses(task, first, n, tile, report);
     load(task.score, first, n, tile.score);
     note(report.bad_score, tile.score, first, n, 0.0, 1.0);
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-      tile.score[i] = std::min(std::max(tile.score[i], task.low), task.high);
+    if (task.low > 0 || task.high < 1) {
+      for (std::ptrdiff_t i = 0; i < n; ++i) {
+        const double p = tile.score[i];
+        tile.score[i] = p < task.low ? task.low : p > task.high ? task.high : p;
+      }
     }
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-      tile.loss[i] =
-          loss_from_probability(tile.positive[i], tile.negative[i], tile.score[i], task.limit);
+      tile.loss[i] = loss_from_probability<Real>(tile.positive[i], tile.negative[i], tile.score[i],
+                                                 task.limit);
     }
     if (task.gradient != nullptr) {
       for (std::ptrdiff_t i = 0; i < n; ++i) {

@@ -81,7 +81,7 @@ class ExactSum:
 def losses_from_logits(y: npt.NDArray[Any], logits: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Loss of each row, in the dtype of the logits."""
     loss = np.empty_like(logits, order="C")
-    _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, None, None, None)
+    _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, None, None, None, 0.0)
     return loss
 
 
@@ -90,7 +90,7 @@ def loss_derivatives(
 ) -> tuple[npt.NDArray[Real], npt.NDArray[Real], npt.NDArray[Real]]:
     """Loss of each row with its first and second derivative, sharing one exponential."""
     loss, gradient, hessian = (np.empty_like(logits, order="C") for _ in range(3))
-    _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, gradient, hessian, None)
+    _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, gradient, hessian, None, 0.0)
     return loss, gradient, hessian
 
 
@@ -125,6 +125,8 @@ class Rows:
         Labels, and logits or probabilities of float32 or float64.
     weight, pos_weight : ndarray of shape (n,), optional
     smoothing : float
+    gamma : float
+        For logits: the focusing parameter of the focal loss.
     clip : tuple of float
         For probabilities: lowest, highest, and the largest −log p.
     loss, gradient, hessian : ndarray of shape (n,), optional
@@ -136,6 +138,7 @@ class Rows:
     weight: npt.NDArray[Any] | None = None
     pos_weight: npt.NDArray[Any] | None = None
     smoothing: float = 0.0
+    gamma: float = 0.0
     clip: tuple[float, float, float] = _UNCLIPPED
     loss: FloatArray | None = None
     gradient: FloatArray | None = None
@@ -155,6 +158,7 @@ def evaluate_logits(rows: Rows, *, total: bool) -> tuple[ExactSum | None, Faults
         rows.gradient,
         rows.hessian,
         accumulator,
+        rows.gamma,
     )
     return None if accumulator is None else ExactSum(accumulator), Faults(*faults)
 
@@ -174,3 +178,9 @@ def evaluate_probabilities(rows: Rows, *, total: bool) -> tuple[ExactSum | None,
         rows.clip,
     )
     return None if accumulator is None else ExactSum(accumulator), Faults(*faults)
+
+
+#: Mean loss of two plain arrays of one shape, within a microsecond; None where anything is out
+#: of the ordinary, for the caller to go the long way, which says what.
+quick_mean_from_logits = _KERNELS.quick_mean_from_logits
+quick_mean_from_probabilities = _KERNELS.quick_mean_from_probabilities

@@ -6,6 +6,7 @@ the cutting and summing of rows `reduction`'s.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -93,6 +94,14 @@ def binary_cross_entropy(
     >>> binary_cross_entropy([1, 0], [0.0, 0.0], reduction="none")
     array([inf,  0.])
     """
+    if (
+        sample_weight is pos_weight is where is axis is clip is n_threads is None
+        and reduction == "mean"
+        and not label_smoothing
+    ):
+        mean = kernel.quick_mean_from_probabilities(y_true, y_prob)
+        if mean is not None:
+            return mean
     check_clip(clip)
     how = Reduction(reduction, axis, n_threads)
     rows = _operands(
@@ -126,6 +135,7 @@ def binary_cross_entropy_with_logits(
     sample_weight: npt.ArrayLike | None = None,
     pos_weight: npt.ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
     where: npt.ArrayLike | None = None,
     axis: Axis = None,
     reduction: Kind = "mean",
@@ -136,7 +146,13 @@ def binary_cross_entropy_with_logits(
     .. math:: \ell(y, z) = c\,|z| + \log(1 + e^{-|z|}), \quad
               c = 1 - y \text{ if } z > 0 \text{ else } y
 
-    two non-negative terms, so that nothing cancels.
+    two non-negative terms, so that nothing cancels. With `gamma` above 0 it is the focal
+    loss [1]_, in which rows that are well told apart count less:
+
+    .. math:: \ell_\gamma(y, z) = y\,\sigma(-z)^\gamma \log(1 + e^{-z})
+              + (1 - y)\,\sigma(z)^\gamma \log(1 + e^z)
+
+    for soft labels too: each class keeps its own weight.
 
     Parameters
     ----------
@@ -144,6 +160,8 @@ def binary_cross_entropy_with_logits(
         Labels in [0, 1].
     logits : array-like
         Any float but NaN; ±inf costs 0 on the right side and infinity on the wrong one.
+    gamma : float, default=0
+        Focusing parameter, at least 0.
     sample_weight, pos_weight, label_smoothing, where, axis, reduction, n_threads
         As in `binary_cross_entropy`.
 
@@ -157,14 +175,28 @@ def binary_cross_entropy_with_logits(
     LabelError, LogitError, WeightError, ArgumentError
         As in `binary_cross_entropy`.
 
+    References
+    ----------
+    .. [1] T.-Y. Lin, P. Goyal, R. Girshick, K. He, P. Dollár, "Focal loss for dense object
+       detection" (2017), https://arxiv.org/abs/1708.02002
+
     Examples
     --------
     >>> from logloss import binary_cross_entropy_with_logits
     >>> binary_cross_entropy_with_logits([1, 0, 1], [2.0, -1.0, 0.5])
-    0.3047555609137674
+    0.3047555609137673
     >>> binary_cross_entropy_with_logits([0], [-100.0])
     3.720075976020836e-44
     """
+    if (
+        sample_weight is pos_weight is where is axis is n_threads is None
+        and reduction == "mean"
+        and not label_smoothing
+        and not gamma
+    ):
+        mean = kernel.quick_mean_from_logits(y_true, logits)
+        if mean is not None:
+            return mean
     how = Reduction(reduction, axis, n_threads)
     rows = _operands(
         y_true,
@@ -176,7 +208,7 @@ def binary_cross_entropy_with_logits(
         pos_weight=pos_weight,
         where=where,
     )
-    return how.of(rows, _rows(rows, label_smoothing), kernel.evaluate_logits)
+    return how.of(rows, _rows(rows, label_smoothing, gamma), kernel.evaluate_logits)
 
 
 def loss_gradient(
@@ -186,6 +218,7 @@ def loss_gradient(
     sample_weight: npt.ArrayLike | None = None,
     pos_weight: npt.ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
     where: npt.ArrayLike | None = None,
     axis: Axis = None,
     reduction: Kind = "mean",
@@ -195,7 +228,9 @@ def loss_gradient(
 
     Parameters
     ----------
-    y_true, logits, sample_weight, pos_weight, label_smoothing, where, axis, reduction, n_threads
+    y_true, logits, sample_weight, pos_weight, label_smoothing, gamma, where, axis, reduction
+        As in `binary_cross_entropy_with_logits`.
+    n_threads : int, optional
         As in `binary_cross_entropy_with_logits`.
 
     Returns
@@ -224,7 +259,9 @@ def loss_gradient(
         pos_weight=pos_weight,
         where=where,
     )
-    loss, gradient, _ = _with_derivatives(rows, how, label_smoothing, hessian=False)
+    loss, gradient, _ = _with_derivatives(
+        rows, how, _rows(rows, label_smoothing, gamma), hessian=False
+    )
     return loss, gradient
 
 
@@ -235,6 +272,7 @@ def loss_gradient_hessian(
     sample_weight: npt.ArrayLike | None = None,
     pos_weight: npt.ArrayLike | None = None,
     label_smoothing: float = 0.0,
+    gamma: float = 0.0,
     where: npt.ArrayLike | None = None,
     axis: Axis = None,
     reduction: Kind = "mean",
@@ -244,7 +282,9 @@ def loss_gradient_hessian(
 
     Parameters
     ----------
-    y_true, logits, sample_weight, pos_weight, label_smoothing, where, axis, reduction, n_threads
+    y_true, logits, sample_weight, pos_weight, label_smoothing, gamma, where, axis, reduction
+        As in `binary_cross_entropy_with_logits`.
+    n_threads : int, optional
         As in `binary_cross_entropy_with_logits`.
 
     Returns
@@ -272,7 +312,9 @@ def loss_gradient_hessian(
         pos_weight=pos_weight,
         where=where,
     )
-    loss, gradient, hessian = _with_derivatives(rows, how, label_smoothing, hessian=True)
+    loss, gradient, hessian = _with_derivatives(
+        rows, how, _rows(rows, label_smoothing, gamma), hessian=True
+    )
     assert hessian is not None
     return loss, gradient, hessian
 
@@ -296,15 +338,24 @@ def _operands(
     return operands(y_true, scores, scores_name=scores_name, **others)
 
 
-def _rows(rows: Operands, label_smoothing: float) -> Rows:
-    return Rows(rows.y, rows.scores, rows.weight, rows.pos_weight, float(label_smoothing))
+def _rows(rows: Operands, label_smoothing: float, gamma: float = 0.0) -> Rows:
+    if not 0 <= gamma < math.inf:
+        raise ArgumentError(f"gamma must be finite and at least 0; got {gamma!r}.")
+    return Rows(
+        rows.y,
+        rows.scores,
+        rows.weight,
+        rows.pos_weight,
+        smoothing=float(label_smoothing),
+        gamma=float(gamma),
+    )
 
 
 def _with_derivatives(
-    rows: Operands, reduction: Reduction, label_smoothing: float, *, hessian: bool
+    rows: Operands, reduction: Reduction, base: Rows, *, hessian: bool
 ) -> tuple[Any, FloatArray, FloatArray | None]:
     base = replace(
-        _rows(rows, label_smoothing),
+        base,
         gradient=np.empty(len(rows.y), rows.scores.dtype),
         hessian=np.empty(len(rows.y), rows.scores.dtype) if hessian else None,
     )
