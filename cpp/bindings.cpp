@@ -294,6 +294,8 @@ void bind_kernels(nb::module_& module) {
 }  // namespace logloss
 
 NB_MODULE(_core, module) {
+  // tables of functions live as long as the process; that is no leak to warn users of
+  nb::set_leak_warnings(false);
   module.doc() = "Kernels of logloss; logloss.kernel is their only caller.";
   module.attr("compiler") = LOGLOSS_COMPILER;
   logloss::bind_sum(module);

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         loss_gradient,
         loss_gradient_hessian,
     )
+    from logloss.metric import LogLoss
     from logloss.models import Model, load
     from logloss.network.estimator import NetworkClassifier
     from logloss.plot import (
@@ -44,6 +45,7 @@ _HOMES = {
     "logit": ("bernoulli", None),
     "entropy": ("bernoulli", None),
     "kl_divergence": ("bernoulli", None),
+    "LogLoss": ("metric", None),
     "LogisticRegression": ("logistic.estimator", "tables"),
     "NetworkClassifier": ("network.estimator", "torch"),
     "fit": ("fitting", "tables"),
@@ -62,6 +64,7 @@ _HOMES = {
 __version__ = _version("logloss")
 __all__ = [
     "LocalEngine",
+    "LogLoss",
     "LogisticRegression",
     "Model",
     "NetworkClassifier",

@@ -55,6 +55,17 @@ class ExactSum:
         total.add(values)
         return cls(total)
 
+    @classmethod
+    def from_bytes(cls, state: bytes) -> Self:
+        """Rebuild a sum from `to_bytes`; ValueError for anything of another length."""
+        total = _core.ExactSum.__new__(_core.ExactSum)
+        total.__setstate__(state)
+        return cls(total)
+
+    def to_bytes(self) -> bytes:
+        """Return the state: 69 limbs of 32 bits in 64, and the counts of +inf, −inf and NaN."""
+        return bytes(self._sum.__getstate__())
+
     def __add__(self, other: Self, /) -> Self:
         total = _core.ExactSum()
         total.merge(self._sum)
@@ -64,10 +75,10 @@ class ExactSum:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ExactSum):
             return NotImplemented
-        return bool(self._sum.__getstate__() == other._sum.__getstate__())
+        return self.to_bytes() == other.to_bytes()
 
     def __hash__(self) -> int:
-        return hash(self._sum.__getstate__())
+        return hash(self.to_bytes())
 
     def __repr__(self) -> str:
         return f"ExactSum({self.value!r})"
