@@ -23,6 +23,7 @@ namespace logloss {
 namespace {
 
 using Input = nb::ndarray<nb::ro, nb::ndim<1>, nb::device::cpu>;
+using Matrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
 using Output = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 Type type_of(nb::dlpack::dtype dtype) {
@@ -220,7 +221,27 @@ ExactSum sum_of(const nb::bytes& bytes) {
   return ExactSum::from_state(state);
 }
 
+// The exact sum of each row of a matrix.
+void sum_rows(const Matrix& values, nb::ndarray<double, nb::ndim<1>, nb::c_contig> out) {
+  const Type type = type_of(values.dtype());
+  const std::ptrdiff_t bytes = values.dtype().bits / 8;
+  const auto rows = static_cast<std::ptrdiff_t>(values.shape(0));
+  if (static_cast<std::ptrdiff_t>(out.shape(0)) != rows) {
+    throw nb::type_error("the output must have an entry per row");
+  }
+  const Kernels& kernels = *best_kernels();
+  double* const sums = out.data();
+  nb::gil_scoped_release unlocked;
+  for (std::ptrdiff_t i = 0; i < rows; ++i) {
+    const char* const row = static_cast<const char*>(values.data()) + i * values.stride(0) * bytes;
+    ExactSum sum;
+    kernels.add({row, values.stride(1) * bytes, type}, values.shape(1), sum);
+    sums[i] = sum.value();
+  }
+}
+
 void bind_sum(nb::module_& module) {
+  module.def("sum_rows", &sum_rows, "values"_a, "out"_a);
   nb::class_<ExactSum>(module, "ExactSum")
       .def(nb::init<>())
       .def(

@@ -1,5 +1,6 @@
 from typing import Any, Final, final
 
+import numpy as np
 import numpy.typing as npt
 
 _Array = npt.NDArray[Any]
@@ -52,3 +53,4 @@ class Kernels:
 
 def best_kernels() -> Kernels: ...
 def kernels_at(level: str) -> Kernels | None: ...
+def sum_rows(values: _Array, out: npt.NDArray[np.float64]) -> None: ...

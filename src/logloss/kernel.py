@@ -89,6 +89,13 @@ class ExactSum:
         return float(self._sum.value)
 
 
+def sum_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Exact sum of each row of a matrix, rounded once; strides may be any."""
+    out = np.empty(len(values))
+    _core.sum_rows(values, out)
+    return out
+
+
 def losses_from_logits(y: npt.NDArray[Any], logits: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Loss of each row, in the dtype of the logits."""
     loss = np.empty_like(logits, order="C")

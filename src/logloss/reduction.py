@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from logloss.arrays import Operands
 from logloss.errors import ArgumentError, WeightError
-from logloss.kernel import ExactSum, Faults, Rows
+from logloss.kernel import ExactSum, Faults, Rows, sum_rows
 from logloss.threads import map_ordered
 
 Kind = Literal["mean", "sum", "none"]
@@ -139,8 +139,7 @@ def _sum_along(values: FloatArray, axis: Axis) -> FloatArray:
     """Sum exactly along some axes; the others stay."""
     assert axis is not None
     axes = _axes(values.ndim, axis)
-    moved = np.moveaxis(values, axes, range(len(axes)))
-    shape = moved.shape[len(axes) :]
-    groups = moved.reshape(math.prod(moved.shape[: len(axes)]), math.prod(shape))
-    sums = [ExactSum.of(groups[:, k]).value for k in range(groups.shape[1])]
-    return np.array(sums).reshape(shape)
+    moved = np.moveaxis(values, axes, range(-len(axes), 0))
+    shape = moved.shape[: values.ndim - len(axes)]
+    groups = moved.reshape(math.prod(shape), math.prod(moved.shape[len(shape) :]))
+    return sum_rows(groups).reshape(shape)
