@@ -1,5 +1,5 @@
 // The scalar mathematics of the Bernoulli log loss: one exponential serves the loss, its
-// gradient and its Hessian. Branch-free, so that loops over it vectorise. No loops here.
+// gradient and its Hessian. Branch-free and always inlined, so that loops over it vectorise.
 //
 // a = |z|, e = exp(-a), with positive and negative label masses A and B (y and 1 - y):
 //   loss     = (z >= 0 ? B : A)·a + (A + B)·log1p(e)     non-negative terms: nothing cancels
@@ -33,12 +33,12 @@ struct Bernoulli {
 };
 
 // 2^n for the integer n that stands in the low bits of `shifted`, |n| < 1023.
-inline double power_of_two(double shifted) {
+[[gnu::always_inline]] inline double power_of_two(double shifted) {
   return std::bit_cast<double>((std::bit_cast<std::uint64_t>(shifted) + 1023) << 52);
 }
 
 // x·y + z, rounded once where the level has an instruction for it.
-inline double fused(double x, double y, double z) {
+[[gnu::always_inline]] inline double fused(double x, double y, double z) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return std::fma(x, y, z);
 #else
@@ -47,7 +47,7 @@ inline double fused(double x, double y, double z) {
 }
 
 // x·y - product, exactly, for product = fl(x·y) and factors far from overflow (Dekker 1971).
-inline double product_error(double x, double y, double product) {
+[[gnu::always_inline]] inline double product_error(double x, double y, double product) {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
   return std::fma(x, y, -product);
 #else
@@ -63,7 +63,7 @@ inline double product_error(double x, double y, double product) {
 
 // exp(-a), a >= 0, to 2^-34; NaN stays NaN. Beyond 110 every float32 result has rounded to 0.
 // Coefficients: scripts/coefficients.py, degree 7 on |r| <= ln2/2.
-inline double exp_negative(double a) {
+[[gnu::always_inline]] inline double exp_negative(double a) {
   const double x = a > 110.0 ? -110.0 : -a;
   const double shifted = x * kInverseLn2 + kRounder;
   const double n = shifted - kRounder;
@@ -81,7 +81,7 @@ inline double exp_negative(double a) {
 
 // 2·artanh(s)/s for |s| <= 1/3, to 2^-38: every logarithm below is s times this.
 // Coefficients: scripts/coefficients.py, degree 6 in s².
-inline double two_artanh(double square) {
+[[gnu::always_inline]] inline double two_artanh(double square) {
   double p = 0x1.bfb4561e8dc48p-3;
   p = p * square + 0x1.5eab67b0d884cp-3;
   p = p * square + 0x1.c8cf1b3455de3p-3;
@@ -93,7 +93,7 @@ inline double two_artanh(double square) {
 }
 
 // log1p(e) = 2·artanh(s) with s = e/(2 + e), 0 <= e <= 1, to 2^-38.
-inline double log1p_unit(double e) {
+[[gnu::always_inline]] inline double log1p_unit(double e) {
   const double s = e / (2.0 + e);
   return s * two_artanh(s * s);
 }
@@ -106,14 +106,14 @@ struct Pair {
 };
 
 // The sum of two doubles, exactly; |x| >= |y| or x = 0.
-inline Pair ordered_sum(double x, double y) {
+[[gnu::always_inline]] inline Pair ordered_sum(double x, double y) {
   const double high = x + y;
   return {high, (x - high) + y};
 }
 
 // exp(-a), a >= 0, to 2^-57; results below the normal range are rounded to high alone.
 // exp(r) = 1 + r + r²·q(r), Taylor's series to r^13 with a remainder below 2^-57.
-inline Pair exp_negative_pair(double a) {
+[[gnu::always_inline]] inline Pair exp_negative_pair(double a) {
   const double x = a > 746.0 ? -746.0 : -a;  // exp(-746) rounds to 0
   const double n = (x * kInverseLn2 + kRounder) - kRounder;
   const double high = fused(-n, kLn2High, x);  // exact
@@ -146,7 +146,7 @@ inline Pair exp_negative_pair(double a) {
 // s = f/(2 + f): log1p(f) = f - (f²/2 - s·(f²/2 + R)), R = 2s²/3 + 2s⁴/5 + …, |s| <= 1/5, whose
 // terms up to s^24 leave a remainder below 2^-60. Only f, ln2 and `linear` are large: they are
 // added exactly, the small rest last.
-inline double add_log1p_unit(double linear, Pair e) {
+[[gnu::always_inline]] inline double add_log1p_unit(double linear, Pair e) {
   const bool large = e.high >= 0.5;
   const double f = large ? (e.high - 1.0) * 0.5 : e.high;
   const double s = f / (2.0 + f);
@@ -176,20 +176,20 @@ inline double add_log1p_unit(double linear, Pair e) {
 }
 
 // (n.high + n.low) / (d.high + d.low) as a pair; `inverse` is 1/d.high.
-inline Pair quotient(Pair n, Pair d, double inverse) {
+[[gnu::always_inline]] inline Pair quotient(Pair n, Pair d, double inverse) {
   const double q = n.high * inverse;
   const double product = q * d.high;
   const double remainder = (n.high - product) - product_error(q, d.high, product);
   return {q, (remainder + (n.low - q * d.low)) * inverse};
 }
 
-inline double rounded(Pair p) { return p.high + p.low; }
+[[gnu::always_inline]] inline double rounded(Pair p) { return p.high + p.low; }
 
 // ----------------------------------------------------------------------------- one row of either
 
 // With `Plain`, A + B is 1. Label masses are 0 or 1 exactly where labels are.
 template <class Real, bool Plain>
-inline Bernoulli bernoulli(double positive, double negative, double z) {
+[[gnu::always_inline]] inline Bernoulli bernoulli(double positive, double negative, double z) {
   const double a = std::fabs(z);
   const double wrong = z >= 0 ? negative : positive;
   const double linear = wrong == 0 ? 0.0 : wrong * a;  // 0·inf is 0 here
@@ -220,7 +220,7 @@ inline Bernoulli bernoulli(double positive, double negative, double z) {
 
 // σ(z) = 1/(1 + e) on the right, e/(1 + e) on the left.
 template <class Real>
-inline double sigmoid(double z) {
+[[gnu::always_inline]] inline double sigmoid(double z) {
   if constexpr (sizeof(Real) == sizeof(float)) {
     const double e = exp_negative(std::fabs(z));
     return (z >= 0 ? 1.0 : e) / (1.0 + e);
@@ -240,7 +240,7 @@ struct Scaled {
   double m, k;
 };
 
-inline Scaled scaled(double x) {
+[[gnu::always_inline]] inline Scaled scaled(double x) {
   constexpr std::uint64_t kRootHalf = 0x3fe6a09e667f3bcd;
   constexpr std::uint64_t kOne = 0x3ff0000000000000;
   constexpr std::uint64_t kFraction = 0x000fffffffffffff;
@@ -251,7 +251,7 @@ inline Scaled scaled(double x) {
 }
 
 // log(x) for positive normal x, to 2^-37, without fused operations; |s| <= 0.1716.
-inline double log_short(double x) {
+[[gnu::always_inline]] inline double log_short(double x) {
   const Scaled parts = scaled(x);
   const double s = (parts.m - 1.0) / (parts.m + 1.0);
   return parts.k * kLn2 + s * two_artanh(s * s);
@@ -259,7 +259,7 @@ inline double log_short(double x) {
 
 // log(x + low) for positive x and |low| below an ulp of it, to 0.8 ulp. Terms as in
 // add_log1p_unit with |s| <= 0.1716; k·ln2 and f = m - 1 are added exactly.
-inline double log_with_tail(double x, double low) {
+[[gnu::always_inline]] inline double log_with_tail(double x, double low) {
   const bool subnormal = x < 0x1p-1022;
   const Scaled parts = scaled(subnormal ? x * 0x1p54 : x);
   const double k = subnormal ? parts.k - 54.0 : parts.k;
@@ -286,7 +286,7 @@ inline double log_with_tail(double x, double low) {
 
 // -log p, and -log(1 - p); infinite at 0 and at 1.
 template <class Real>
-inline double surprise(double p) {
+[[gnu::always_inline]] inline double surprise(double p) {
   const double safe = p > 0 ? p : 1.0;
   const double logarithm =
       sizeof(Real) == sizeof(float) ? log_short(safe) : log_with_tail(safe, 0.0);
@@ -294,7 +294,7 @@ inline double surprise(double p) {
 }
 
 template <class Real>
-inline double surprise_of_other(double p) {
+[[gnu::always_inline]] inline double surprise_of_other(double p) {
   const double other = 1.0 - p;
   const double safe = other > 0 ? other : 1.0;
   if constexpr (sizeof(Real) == sizeof(float)) {
@@ -311,7 +311,8 @@ inline double surprise_of_other(double p) {
 // -A·log p - B·log(1 - p), each logarithm at most `limit` below 0; 0·log 0 is 0, and p = 0 or 1
 // on the wrong side is exactly infinite.
 template <class Real>
-inline double loss_from_probability(double positive, double negative, double p, double limit) {
+[[gnu::always_inline]] inline double loss_from_probability(double positive, double negative,
+                                                           double p, double limit) {
   const double yes = surprise<Real>(p), no = surprise_of_other<Real>(p);
   const double of_positive = positive == 0 ? 0.0 : positive * (yes < limit ? yes : limit);
   const double of_negative = negative == 0 ? 0.0 : negative * (no < limit ? no : limit);
@@ -319,7 +320,8 @@ inline double loss_from_probability(double positive, double negative, double p, 
 }
 
 // With respect to p.
-inline double derivative_from_probability(double positive, double negative, double p) {
+[[gnu::always_inline]] inline double derivative_from_probability(double positive, double negative,
+                                                                 double p) {
   const double of_positive = positive == 0 ? 0.0 : positive / p;
   const double of_negative = negative == 0 ? 0.0 : negative / (1.0 - p);
   return of_negative - of_positive;
@@ -327,7 +329,7 @@ inline double derivative_from_probability(double positive, double negative, doub
 
 // log(p/(1 - p)): 2·atanh(2p - 1) around ½, where the two logarithms would cancel.
 template <class Real>
-inline double logit(double p) {
+[[gnu::always_inline]] inline double logit(double p) {
   const double s = 2.0 * p - 1.0;
   const double square = s * s;
   double series = 2.0 / 33;
@@ -348,7 +350,7 @@ inline double logit(double p) {
 // Lin et al. (2017), "Focal loss for dense object detection". σ^γ is an exponential of
 // γ·softplus(-t), so its error grows with that: a few ulp plus γ·|t|/2 of them.
 template <class Real>
-inline Bernoulli focal_term(double t, double gamma) {
+[[gnu::always_inline]] inline Bernoulli focal_term(double t, double gamma) {
   const auto exponential = [](double a) {
     if constexpr (sizeof(Real) == sizeof(float)) return exp_negative(a);
     return exp_negative_pair(a).high;
@@ -370,7 +372,8 @@ inline Bernoulli focal_term(double t, double gamma) {
 }
 
 template <class Real>
-inline Bernoulli focal(double positive, double negative, double z, double gamma) {
+[[gnu::always_inline]] inline Bernoulli focal(double positive, double negative, double z,
+                                              double gamma) {
   const Bernoulli no = focal_term<Real>(z, gamma), yes = focal_term<Real>(-z, gamma);
   const auto times = [](double mass, double value) { return mass == 0 ? 0.0 : mass * value; };
   const double loss = times(positive, yes.loss) + times(negative, no.loss);

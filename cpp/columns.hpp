@@ -33,8 +33,9 @@ struct Column {
 
 namespace logloss::LOGLOSS_LEVEL {
 
-// Rows of one tile: five tiles of doubles fill half of a 48 KiB first-level cache.
-inline constexpr std::ptrdiff_t kTile = 512;
+// Rows of one tile: what is computed from a tile is still in the first-level cache, and the
+// grids of loss_rows.hpp have bits for this many parts.
+inline constexpr std::ptrdiff_t kTile = 1024;
 
 template <class T>
 void load_as(const Column& column, std::ptrdiff_t first, std::ptrdiff_t n, double* out) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 
 #include "bernoulli.hpp"
@@ -18,49 +19,59 @@ inline double on_grid(double value, double grid) {
   return (value + shift) - shift;
 }
 
-// Add a tile of doubles to an exact sum. Each value is split at grids so coarse that 512 of
-// its parts add in a double without rounding, in any order; then a few additions to the
-// accumulator stand for the whole tile. `kBits` are the significant bits of a value, which
-// say where its last one lies. Tiles that no grid fits go value by value.
+// Grids, and what lies between them. Each value is split at grids so coarse that the parts of
+// a whole tile add in a double without rounding, in any order: multiples of 2^-34 that sum to
+// less than 2^17 need 51 bits, and so on down. What one grid leaves is below 2^-35 and adds exactly
+// where its last bit is 2^-78 or more; what three leave, below 2^-121, where it is 2^-164.
+inline constexpr double kGrids[] = {0x1p-34, 0x1p-77, 0x1p-120};
+inline constexpr double kLargestSum = 0x1p17;  // so that every value is below it too
 template <int kBits>
-void add_tile(const double* values, std::ptrdiff_t n, ExactSum& sum) {
-  constexpr double kLargest = 0x1p9;  // 512·kLargest/2^-34 < 2^53, and so on down
-  constexpr double kGrids[] = {0x1p-34, 0x1p-77, 0x1p-120};
-  // What one grid leaves is below 2^-35, and adds exactly where its last bit is 2^-79 or more;
-  // what three grids leave is below 2^-121: 2^-165 or more, which all of float32 is.
-  constexpr double kSmallestOfOne = kBits == 24 ? 0x1p-55 : 0x1p-26;
-  constexpr double kSmallestOfThree = kBits == 24 ? 0x1p-149 : 0x1p-112;
-  double largest = 0, smallest = kInfinity, first = 0, rest = 0;
-#pragma omp simd reduction(max : largest) reduction(min : smallest) reduction(+ : first, rest)
+inline constexpr double kSmallestOfOne = kBits == 24 ? 0x1p-55 : 0x1p-26;
+template <int kBits>
+inline constexpr double kSmallestOfThree = kBits == 24 ? 0x0p0 : 0x1p-112;
+
+// What three grids make of a tile whose parts on the first one are already summed.
+inline void add_fine_parts(const double* values, std::ptrdiff_t n, ExactSum& sum) {
+  double second = 0, third = 0, last = 0;
+#pragma omp simd reduction(+ : second, third, last)
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const double fine = values[i] - on_grid(values[i], kGrids[0]);
+    const double coarse = on_grid(fine, kGrids[1]);
+    const double finer = fine - coarse;
+    const double less_coarse = on_grid(finer, kGrids[2]);
+    second += coarse;
+    third += less_coarse;
+    last += finer - less_coarse;
+  }
+  for (const double part : {second, third, last}) sum.add(part);
+}
+
+// Add a tile of doubles of `kBits` significant bits to an exact sum: in two or four additions
+// where the grids fit, value by value where they do not. Returns whether all are finite.
+template <int kBits>
+bool add_tile(const double* values, std::ptrdiff_t n, ExactSum& sum) {
+  double total = 0, smallest = kInfinity, first = 0, rest = 0;
+#pragma omp simd reduction(min : smallest) reduction(+ : total, first, rest)
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const double size = std::fabs(values[i]);
-    const double positive = size > 0 ? size : 1.0;
-    largest = size > largest ? size : largest;
-    smallest = positive < smallest ? positive : smallest;
+    const double counted = kBits == 24 || size > 0 ? size : kInfinity;
+    smallest = counted < smallest ? counted : smallest;
+    total += size;
     const double coarse = on_grid(values[i], kGrids[0]);
     first += coarse;
     rest += values[i] - coarse;
   }
-  const bool finite = first - first == 0;  // a NaN is not seen by the comparisons
-  if (finite && largest <= kLargest && smallest >= kSmallestOfOne) {
+  const bool finite = total - total == 0;
+  if (finite && total < kLargestSum && smallest >= kSmallestOfOne<kBits>) {
     sum.add(first);
     sum.add(rest);
-  } else if (finite && largest <= kLargest && smallest >= kSmallestOfThree) {
-    double second = 0, third = 0, last = 0;
-#pragma omp simd reduction(+ : second, third, last)
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-      const double fine = values[i] - on_grid(values[i], kGrids[0]);
-      const double coarse = on_grid(fine, kGrids[1]);
-      const double finer = fine - coarse;
-      const double less_coarse = on_grid(finer, kGrids[2]);
-      second += coarse;
-      third += less_coarse;
-      last += finer - less_coarse;
-    }
-    for (const double part : {first, second, third, last}) sum.add(part);
+  } else if (finite && total < kLargestSum && smallest >= kSmallestOfThree<kBits>) {
+    sum.add(first);
+    add_fine_parts(values, n, sum);
   } else {
     for (std::ptrdiff_t i = 0; i < n; ++i) sum.add(values[i]);
   }
+  return finite;
 }
 
 inline std::ptrdiff_t first_outside(const double* values, std::ptrdiff_t n, double low,
@@ -158,6 +169,23 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
   }
 }
 
+template <class Real, bool Plain>
+struct TileRow {
+  const Tile& tile;
+  [[gnu::always_inline]] Bernoulli operator()(std::ptrdiff_t i) const {
+    return bernoulli<Real, Plain>(tile.positive[i], tile.negative[i], tile.score[i]);
+  }
+};
+
+template <class Real>
+struct FocalRow {
+  const Tile& tile;
+  double gamma;
+  [[gnu::always_inline]] Bernoulli operator()(std::ptrdiff_t i) const {
+    return focal<Real>(tile.positive[i], tile.negative[i], tile.score[i], gamma);
+  }
+};
+
 // What is not stored is not computed: the compiler drops it.
 template <class Row>
 void evaluate(const LossTask& task, std::ptrdiff_t n, Tile& tile, const Row& row) {
@@ -179,8 +207,104 @@ void evaluate(const LossTask& task, std::ptrdiff_t n, Tile& tile, const Row& row
   }
 }
 
+// Values of a column as they lie in memory, where they are of this type, dense and aligned.
+template <class T>
+const T* direct(const Column& column, Type type) {
+  const bool dense = column.type == type && column.stride == static_cast<std::ptrdiff_t>(sizeof(T));
+  const bool aligned = reinterpret_cast<std::uintptr_t>(column.data) % alignof(T) == 0;
+  return dense && aligned ? static_cast<const T*>(column.data) : nullptr;
+}
+
+template <class Real, class Label>
+struct PlainRow {
+  const Label* y;
+  const Real* z;
+  [[gnu::always_inline]] Bernoulli operator()(std::ptrdiff_t i) const {
+    const double positive = static_cast<double>(y[i]);
+    return bernoulli<Real, true>(positive, 1.0 - positive, static_cast<double>(z[i]));
+  }
+};
+
+// Rows without weights, straight from memory to memory; only the losses pass through a tile.
+template <class Real, class Label>
+void plain_rows(const Label* __restrict y, const Real* __restrict z, std::ptrdiff_t n,
+                double* __restrict loss, Real* __restrict gradient, Real* __restrict hessian) {
+  const PlainRow<Real, Label> row{y, z};
+  if (hessian != nullptr) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const Bernoulli values = row(i);
+      loss[i] = static_cast<Real>(values.loss);
+      gradient[i] = static_cast<Real>(values.gradient);
+      hessian[i] = static_cast<Real>(values.hessian);
+    }
+  } else if (gradient != nullptr) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const Bernoulli values = row(i);
+      loss[i] = static_cast<Real>(values.loss);
+      gradient[i] = static_cast<Real>(values.gradient);
+    }
+  } else {
+    for (std::ptrdiff_t i = 0; i < n; ++i) loss[i] = static_cast<Real>(row(i).loss);
+  }
+}
+
+template <class T>
+bool all_labels(const T* y, std::ptrdiff_t n) {
+  int outside = 0;
+  for (std::ptrdiff_t i = 0; i < n; ++i) outside += !(y[i] >= T{0} && y[i] <= T{1});
+  return outside == 0;
+}
+
+template <class Real, class Label>
+void plain_tile(const LossTask& task, const Label* y, const Real* z, std::ptrdiff_t first,
+                std::ptrdiff_t n, Tile& tile, LossReport& report) {
+  const auto at = [first](void* out) {
+    return out == nullptr ? nullptr : static_cast<Real*>(out) + first;
+  };
+  // a Hessian is never asked for without the gradient
+  plain_rows<Real, Label>(y, z, n, tile.loss, at(task.gradient), at(task.hessian));
+  if (task.loss != nullptr) store<Real>(tile.loss, first, n, task.loss);
+  const bool finite = task.sum != nullptr
+                          ? add_tile<std::numeric_limits<Real>::digits>(tile.loss, n, *task.sum)
+                          : all_within(tile.loss, n, 0.0, kInfinity);
+  if (!finite) {  // what breaks a rule is looked for only where a loss is NaN or infinite
+    load(task.score, first, n, tile.score);
+    note(report.bad_score, tile.score, first, n, -kInfinity, kInfinity);
+  }
+  if (report.bad_label < 0 && !all_labels(y, n)) {
+    load(task.label, first, n, tile.positive);
+    note(report.bad_label, tile.positive, first, n, 0.0, 1.0);
+  }
+}
+
+template <class Real>
+LossReport plain_losses(const LossTask& task, const Real* z) {
+  const std::uint8_t* bytes = direct<std::uint8_t>(task.label, Type::uint8);
+  if (bytes == nullptr) bytes = direct<std::uint8_t>(task.label, Type::boolean);
+  const float* floats = direct<float>(task.label, Type::float32);
+  LossReport report;
+  Tile tile;
+  for (std::ptrdiff_t first = 0; first < task.n; first += kTile) {
+    const std::ptrdiff_t n = std::min(kTile, task.n - first);
+    if (bytes != nullptr) {
+      plain_tile<Real>(task, bytes + first, z + first, first, n, tile, report);
+    } else if (floats != nullptr) {
+      plain_tile<Real>(task, floats + first, z + first, first, n, tile, report);
+    } else {
+      load(task.label, first, n, tile.positive);
+      plain_tile<Real>(task, tile.positive, z + first, first, n, tile, report);
+    }
+  }
+  return report;
+}
+
 template <class Real>
 LossReport losses_from_logits_as(const LossTask& task) {
+  const bool weighted = task.weight != nullptr || task.positive_weight != nullptr;
+  if (const Real* z = direct<Real>(task.score, task.real);
+      z != nullptr && !weighted && task.smoothing == 0 && task.gamma == 0) {
+    return plain_losses(task, z);
+  }
   LossReport report;
   Tile tile;
   for (std::ptrdiff_t first = 0; first < task.n; first += kTile) {
@@ -189,17 +313,11 @@ LossReport losses_from_logits_as(const LossTask& task) {
     load(task.score, first, n, tile.score);
     note(report.bad_score, tile.score, first, n, -kInfinity, kInfinity);
     if (task.gamma != 0) {
-      evaluate(task, n, tile, [&tile, gamma = task.gamma](std::ptrdiff_t i) {
-        return focal<Real>(tile.positive[i], tile.negative[i], tile.score[i], gamma);
-      });
+      evaluate(task, n, tile, FocalRow<Real>{tile, task.gamma});
     } else if (task.positive_weight != nullptr) {
-      evaluate(task, n, tile, [&tile](std::ptrdiff_t i) {
-        return bernoulli<Real, false>(tile.positive[i], tile.negative[i], tile.score[i]);
-      });
+      evaluate(task, n, tile, TileRow<Real, false>{tile});
     } else {
-      evaluate(task, n, tile, [&tile](std::ptrdiff_t i) {
-        return bernoulli<Real, true>(tile.positive[i], tile.negative[i], tile.score[i]);
-      });
+      evaluate(task, n, tile, TileRow<Real, true>{tile});
     }
     finish_tile<Real>(task, first, n, tile, report);
   }
