@@ -6,8 +6,8 @@
 //   gradient = (z >= 0 ? B - A·e : B·e - A) / (1 + e)
 //   Hessian  = (A + B)·e / (1 + e)²
 //
-// A float32 row is computed in double to 2^-33 and rounded once: 0.51 ulp. It uses no fused
-// multiply-add, so its bits follow from IEEE 754 alone and are the same on every machine.
+// A float32 row is computed in double to 2^-33 and rounded once: 0.51 ulp. Its multiply-adds
+// are rounded once on every machine, so its bits follow from IEEE 754 alone.
 // A float64 row carries the rounding errors that matter in second doubles: below 1 ulp.
 #pragma once
 
@@ -59,23 +59,46 @@ struct Bernoulli {
 #endif
 }
 
+// x·y + z, rounded once on every level: without an instruction for it by rounding to odd
+// (Boldo and Melquiond 2008, "Emulation of a FMA and correctly rounded sums"), for operands
+// and results far from overflow and underflow.
+[[gnu::always_inline]] inline double fused_exactly(double x, double y, double z) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(x, y, z);
+#else
+  const double product = x * y;
+  const double below = product_error(x, y, product);
+  const double sum = product + z;
+  const double taken = sum - product;
+  const double left = (product - (sum - taken)) + (z - taken);
+  const double tail = left + below;
+  const double tail_taken = tail - left;
+  const double lost = (left - (tail - tail_taken)) + (below - tail_taken);
+  // an inexact tail with an even last bit is moved one step, towards what was lost
+  const std::uint64_t bits = std::bit_cast<std::uint64_t>(tail);
+  const std::uint64_t inwards = (bits ^ std::bit_cast<std::uint64_t>(lost)) >> 63;
+  const std::uint64_t odd = bits + ((1 - 2 * inwards) & ((bits & 1) - 1));
+  return sum + (lost == 0 ? tail : std::bit_cast<double>(odd));
+#endif
+}
+
 // ------------------------------------------------------------------------------------ float32
 
 // exp(-a), a >= 0, to 2^-34; NaN stays NaN. Beyond 110 every float32 result has rounded to 0.
 // Coefficients: scripts/coefficients.py, degree 7 on |r| <= ln2/2.
 [[gnu::always_inline]] inline double exp_negative(double a) {
   const double x = a > 110.0 ? -110.0 : -a;
-  const double shifted = x * kInverseLn2 + kRounder;
+  const double shifted = fused_exactly(x, kInverseLn2, kRounder);
   const double n = shifted - kRounder;
-  const double r = x - n * kLn2;
+  const double r = fused_exactly(-n, kLn2, x);
   double p = 0x1.a17df2ec2bc60p-13;
-  p = p * r + 0x1.6da753185ad01p-10;
-  p = p * r + 0x1.1110a6222ea35p-7;
-  p = p * r + 0x1.555464a0f079ep-5;
-  p = p * r + 0x1.5555557e7125ep-3;
-  p = p * r + 0x1.0000005c89e4ep-1;
-  p = p * r + 0x1.fffffffff61fdp-1;
-  p = p * r + 0x1.ffffffffa7135p-1;
+  p = fused_exactly(p, r, 0x1.6da753185ad01p-10);
+  p = fused_exactly(p, r, 0x1.1110a6222ea35p-7);
+  p = fused_exactly(p, r, 0x1.555464a0f079ep-5);
+  p = fused_exactly(p, r, 0x1.5555557e7125ep-3);
+  p = fused_exactly(p, r, 0x1.0000005c89e4ep-1);
+  p = fused_exactly(p, r, 0x1.fffffffff61fdp-1);
+  p = fused_exactly(p, r, 0x1.ffffffffa7135p-1);
   return p * power_of_two(shifted);
 }
 
@@ -83,12 +106,12 @@ struct Bernoulli {
 // Coefficients: scripts/coefficients.py, degree 6 in s².
 [[gnu::always_inline]] inline double two_artanh(double square) {
   double p = 0x1.bfb4561e8dc48p-3;
-  p = p * square + 0x1.5eab67b0d884cp-3;
-  p = p * square + 0x1.c8cf1b3455de3p-3;
-  p = p * square + 0x1.2489ae158dab2p-2;
-  p = p * square + 0x1.9999c2d1aee49p-2;
-  p = p * square + 0x1.5555553081220p-1;
-  p = p * square + 0x1.0000000002acdp+1;
+  p = fused_exactly(p, square, 0x1.5eab67b0d884cp-3);
+  p = fused_exactly(p, square, 0x1.c8cf1b3455de3p-3);
+  p = fused_exactly(p, square, 0x1.2489ae158dab2p-2);
+  p = fused_exactly(p, square, 0x1.9999c2d1aee49p-2);
+  p = fused_exactly(p, square, 0x1.5555553081220p-1);
+  p = fused_exactly(p, square, 0x1.0000000002acdp+1);
   return p;
 }
 
@@ -250,11 +273,11 @@ struct Scaled {
   return {std::bit_cast<double>((bits & kFraction) + kRootHalf), k};
 }
 
-// log(x) for positive normal x, to 2^-37, without fused operations; |s| <= 0.1716.
+// log(x) for positive normal x, to 2^-37; |s| <= 0.1716.
 [[gnu::always_inline]] inline double log_short(double x) {
   const Scaled parts = scaled(x);
   const double s = (parts.m - 1.0) / (parts.m + 1.0);
-  return parts.k * kLn2 + s * two_artanh(s * s);
+  return fused_exactly(s, two_artanh(s * s), parts.k * kLn2);
 }
 
 // log(x + low) for positive x and |low| below an ulp of it, to 0.8 ulp. Terms as in

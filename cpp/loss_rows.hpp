@@ -279,8 +279,10 @@ void plain_tile(const LossTask& task, const Label* y, const Real* z, std::ptrdif
 
 template <class Real>
 LossReport plain_losses(const LossTask& task, const Real* z) {
-  const std::uint8_t* bytes = direct<std::uint8_t>(task.label, Type::uint8);
-  if (bytes == nullptr) bytes = direct<std::uint8_t>(task.label, Type::boolean);
+  const std::uint8_t* bytes = nullptr;  // a negative int8 is above 1 as a byte
+  for (const Type type : {Type::uint8, Type::boolean, Type::int8}) {
+    if (bytes == nullptr) bytes = direct<std::uint8_t>(task.label, type);
+  }
   const float* floats = direct<float>(task.label, Type::float32);
   LossReport report;
   Tile tile;
