@@ -20,7 +20,7 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
 export TORCHINDUCTOR_CACHE_DIR := $(CURDIR)/build/torchinductor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs figures wheel clean
+.PHONY: help demo test lint bench verify docs figures wheel clean
 # two pips in one environment would trip over each other
 .NOTPARALLEL:
 
@@ -42,6 +42,9 @@ lint: $(VENV)/lint.stamp ## style, types, the import rule
 
 bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, torch and JAX, answers checked first
 	$(BIN)/python -m benchmarks
+
+verify: $(VENV)/test.stamp ## every float32 and millions of float64 against the truth; minutes
+	$(BIN)/python -m verification $(VERIFY_ARGS)
 
 docs: $(VENV)/docs.stamp ## the documentation, into build/docs
 	$(BIN)/python -m sphinx -W --keep-going -b html -d build/doctrees docs build/docs
