@@ -34,16 +34,22 @@ def largest_error(
 
 
 def two_artanh(square: mpf) -> mpf:
-    """2·artanh(s)/s as a function of s²; log1p(e) = s times this, with s = e/(2 + e)."""
+    """2·artanh(s)/s as a function of s²; log(x) = s times this, with s = (x − 1)/(x + 1)."""
     if square == 0:
         return mpf(2)
     s = mp.sqrt(square)
     return 2 * mp.atanh(s) / s
 
 
+def log1p_over(e: mpf) -> mpf:
+    """log1p(e)/e."""
+    return mp.log1p(e) / e if e else mpf(1)
+
+
 TABLES = {
     "exp(r), |r| <= ln2/2": (mp.exp, -mp.log(2) / 2, mp.log(2) / 2, 7),
     "2 artanh(s)/s by s^2, 0 <= s <= 1/3": (two_artanh, mpf(0), mpf(1) / 9, 6),
+    "log1p(e)/e, 0 <= e <= 1": (log1p_over, mpf(0), mpf(1), 12),
 }
 
 if __name__ == "__main__":
