@@ -67,8 +67,8 @@ def logit(p: Any) -> Any:
 
     Notes
     -----
-    Around ½ it is :math:`2\,\mathrm{artanh}(2p - 1)`: there the logarithm of a quotient that
-    is almost 1, as in `jax.scipy.special.logit`, has lost most of its digits.
+    Around ½ it is :math:`\pm\log(1 + |2p - 1| / \min(p, 1 - p))`: the logarithm of a quotient
+    that is almost 1, as in `jax.scipy.special.logit`, has lost most of its digits there.
 
     Examples
     --------
@@ -92,13 +92,21 @@ def _slope_of_sigmoid(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 def _logit_of(p: Any) -> Any:
-    centred = 2 * p - 1
+    centred, rarer = 2 * p - 1, jnp.minimum(p, 1 - p)  # exact, from ¼ to ¾
     middle = jnp.abs(centred) < 0.5
-    near = 2 * jnp.arctanh(jnp.where(middle, centred, 0.0))
+    # the quotient of both probabilities is 1 + |centred|/rarer, or its inverse
+    near = jnp.sign(centred) * jnp.log1p(jnp.abs(centred) / rarer)
     return jnp.where(middle, near, jnp.log(p) - jnp.log1p(-p))
+
+
+def _slope_of_logit(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (p,), (dp,) = primals, tangents
+    return _smooth_logit(p), dp / (p * (1 - p))
 
 
 _smooth_sigmoid = jax.custom_jvp(_sigmoid_of)
 _smooth_sigmoid.defjvp(_slope_of_sigmoid)
+_smooth_logit = jax.custom_jvp(_logit_of)
+_smooth_logit.defjvp(_slope_of_logit)
 _sigmoid = jax.jit(_smooth_sigmoid)
-_logit = jax.jit(_logit_of)
+_logit = jax.jit(_smooth_logit)
