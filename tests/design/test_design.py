@@ -498,3 +498,17 @@ def test_no_drift_is_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Drift(5).warn()
+
+
+def test_clusters_are_named_by_all_their_columns_alike_wherever_a_row_is_read() -> None:
+    columns = {"y": [0, 1, 0, 1], "a": ["p", "p", "q", None], "b": ["q", "p", "p", None]}
+    design, target = learn(columns, target="y", cluster=("a", "b")), Target("y", (0, 1))
+    assert design.columns == ()
+    whole = encode(design, columns, target).cluster
+    assert whole is not None
+    assert len(set(whole.tolist())) == 4
+    for row, number in enumerate(whole):
+        alone = {name: values[row : row + 1] for name, values in columns.items()}
+        assert encode(design, alone, target).cluster == [number]
+    assert encode(design, columns).cluster is None
+    assert Design.from_dict(design.to_dict()) == design

@@ -1,14 +1,17 @@
-"""One batch of rows as a model sees it: numbers, codes, target, weight, offset."""
+"""One batch of rows as a model sees it: numbers, codes, target, weight, offset, cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from logloss.rows.source import Source
+
+T = TypeVar("T", bound=np.generic)
 
 #: Rows of one block cut from an array: 65,536 × 50 doubles fill a second-level cache many
 #: times over, but Python's cost per block is then below a thousandth.
@@ -69,6 +72,8 @@ class Block:
         Target in [0, 1]; None when only predictions are wanted.
     weight, offset : ndarray of shape (n,), float64, or None
         Sample weights and fixed additions to the logit; None means 1 and 0.
+    cluster : ndarray of shape (n,), int64, or None
+        Rows with the same number depend on each other; None: every row stands alone.
     """
 
     first_row: int
@@ -77,6 +82,7 @@ class Block:
     y: npt.NDArray[np.float64] | None = None
     weight: npt.NDArray[np.float64] | None = None
     offset: npt.NDArray[np.float64] | None = None
+    cluster: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -105,6 +111,7 @@ def array_source(
     y: npt.NDArray[np.float64] | None = None,
     weight: npt.NDArray[np.float64] | None = None,
     offset: npt.NDArray[np.float64] | None = None,
+    cluster: npt.NDArray[np.int64] | None = None,
 ) -> Source[Block]:
     """Cut arrays in memory into blocks, as views.
 
@@ -112,14 +119,14 @@ def array_source(
     ----------
     numbers : ndarray of shape (n, p)
         Already validated, as are the others.
-    y, weight, offset : ndarray of shape (n,), optional
+    y, weight, offset, cluster : ndarray of shape (n,), optional
 
     Returns
     -------
     Source of Block
     """
 
-    def cut(values: npt.NDArray[np.float64] | None, rows: slice) -> npt.NDArray[np.float64] | None:
+    def cut(values: npt.NDArray[T] | None, rows: slice) -> npt.NDArray[T] | None:
         return None if values is None else values[rows]
 
     shards = []
@@ -127,7 +134,13 @@ def array_source(
         rows = slice(first, first + BLOCK_ROWS)
         codes = np.empty((len(numbers[rows]), 0), np.int32)
         block = Block(
-            first, numbers[rows], codes, cut(y, rows), cut(weight, rows), cut(offset, rows)
+            first,
+            numbers[rows],
+            codes,
+            cut(y, rows),
+            cut(weight, rows),
+            cut(offset, rows),
+            cut(cluster, rows),
         )
         shards.append(ArrayShard(first, block))
     return Source(shards=tuple(shards), schema=None, name="array")

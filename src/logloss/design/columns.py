@@ -6,6 +6,7 @@ One place decides what kind of column a type is; nothing here learns anything.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 from pyarrow import types as pt
 
 from logloss.errors import ColumnError, WeightError
+from logloss.rows.draws import mix
 from logloss.rows.protocols import Batch
 from logloss.rows.schema import cast, is_text
 
@@ -193,6 +195,26 @@ def offsets_of(batch: Batch, name: str) -> npt.NDArray[np.float64]:
             f"offset column {name!r} must be finite; row {batch.first_row + index} has {found}"
         )
     return values
+
+
+def clusters_of(batch: Batch, names: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """Return a number for each row that names its cluster, from the values of some columns.
+
+    The number is a hash of 64 bits, the same wherever the row is read: among a million
+    clusters, two share one with a chance of 3e-8.  A missing value names a cluster, too.
+    """
+    total = np.zeros(len(batch), np.uint64)
+    for name in names:
+        values, codes = coded(column_of(batch, name))
+        hashes = [_hash(text_of(value)) for value in values]
+        # mixed in between: (a, b) and (b, a) are two clusters
+        total = mix(total) ^ np.array([*hashes, 0], np.uint64)[codes]
+    return total.view(np.int64)
+
+
+def _hash(text: str) -> int:
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
 
 
 def _amounts(batch: Batch, name: str) -> npt.NDArray[np.float64]:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from logloss.design.block import Block, Layout
 from logloss.design.columns import (
     check_finite,
+    clusters_of,
     coded,
     column_of,
     kind_of,
@@ -55,6 +56,8 @@ class Design:
         Columns of sample weights, and of fixed additions to the logit.
     n_rows : int
         Rows that it was learned from.
+    cluster : tuple of str
+        Columns whose values together name rows that depend on each other.
     """
 
     numbers: tuple[NumberColumn, ...]
@@ -63,6 +66,7 @@ class Design:
     weight: str | None = None
     offset: str | None = None
     n_rows: int = 0
+    cluster: tuple[str, ...] = ()
 
     @cached_property
     def layout(self) -> Layout:
@@ -105,8 +109,8 @@ class Design:
         Returns
         -------
         Block
-            With `weight` and `offset` where the design has such columns; a column of
-            weights may be absent where there is no target.
+            With `weight`, `offset` and `cluster` where the design has such columns; those
+            of weights and clusters may be absent where there is no target.
 
         Raises
         ------
@@ -135,6 +139,7 @@ class Design:
             None if target is None else target.encode(batch),
             weights_of(batch, self.weight) if has_weight and self.weight else None,
             offsets_of(batch, self.offset) if self.offset else None,
+            clusters_of(batch, self.cluster) if self.cluster and target is not None else None,
         )
 
     def dense(self, batch: Batch) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
@@ -198,6 +203,7 @@ class Design:
             "weight": self.weight,
             "offset": self.offset,
             "n_rows": self.n_rows,
+            "cluster": list(self.cluster),
         }
 
     @classmethod
@@ -217,6 +223,7 @@ class Design:
                 record["weight"],
                 record["offset"],
                 int(record["n_rows"]),
+                tuple(map(str, record.get("cluster", ()))),
             )
             if not all(isinstance(n, str | None) for n in (design.weight, design.offset)):
                 raise TypeError("weight and offset must be names")
@@ -267,6 +274,7 @@ def learn_design(
     drop: Sequence[str] = (),
     weight: str | None = None,
     offset: str | None = None,
+    cluster: Sequence[str] = (),
     engine: Engine | None = None,
 ) -> Design:
     """Learn how the columns of a table become numbers and codes, in one pass.
@@ -284,6 +292,9 @@ def learn_design(
     weight, offset : str, optional
         Columns of sample weights, and of fixed additions to the logit.  A row of weight
         0 does not count anywhere.
+    cluster : sequence of str, default=()
+        Columns that name rows which depend on each other; features only where `features`
+        names them.
     engine : Engine, optional
         What runs the pass; by default a `LocalEngine`.
 
@@ -312,10 +323,10 @@ def learn_design(
     assert source.schema is not None, "a design is learned from a table"
     schema = source.schema
     others = tuple(name for name in (target, weight, offset) if name is not None)
-    for name in (*others, *(features or ()), *drop):
+    for name in (*others, *cluster, *(features or ()), *drop):
         if name not in schema.names:
             raise no_such_column(name, schema.names, source.name)
-    chosen = _chosen(schema.names, others, features, drop)
+    chosen = _chosen(schema.names, others, features, drop if features else (*drop, *cluster))
     kinds = {name: kind_of(name, schema.field(name).type) for name in chosen}
     task = SummaryPass(
         tuple((name, kind) for name, kind in kinds.items() if kind is not None), weight, offset
@@ -334,6 +345,7 @@ def learn_design(
         weight,
         offset,
         summary.n_rows,
+        tuple(cluster),
     )
     names = design.layout.names
     for at, name in enumerate(names):
