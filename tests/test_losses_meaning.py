@@ -1,12 +1,10 @@
-"""The same question, asked of others: torch and scikit-learn live, Keras by its numbers.
+"""The same question, asked of torch and scikit-learn; where they clip is in `test_clipping`.
 
-Where they clip, the clip policy of that name answers as they do; where they are wrong in
-the tails, 60 digits stand in their place.
+Where they are wrong in the tails, 60 digits stand in their place.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -78,17 +76,6 @@ def test_torchs_weighted_sum_is_ours_and_its_mean_divides_by_the_count() -> None
     assert ours / len(y) == pytest.approx(theirs.item(), rel=1e-13)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("y", "p"), [(1, 0), (0, 1), (0.25, 0), (1, 1), (0, 0), (1, 1e-44)])
-def test_clip_torch_clamps_logarithms_as_torch_does(y: float, p: float, dtype: Any) -> None:
-    labels, probabilities = np.array([y, 0.5], dtype), np.array([p, 0.5], dtype)
-    theirs = torch.nn.functional.binary_cross_entropy(
-        torch.tensor(probabilities), torch.tensor(labels), reduction="none"
-    )
-    ours = binary_cross_entropy(labels, probabilities, clip="torch", reduction="none")
-    np.testing.assert_allclose(ours, theirs, rtol=4 * np.finfo(dtype).eps)
-
-
 @pytest.mark.parametrize(("y", "z"), [(0, -17), (1, 17)])
 def test_float32_keeps_the_tail_that_torch_loses_on_one_side(y: int, z: float) -> None:
     loss = binary_cross_entropy_with_logits(y, np.float32(z))
@@ -115,17 +102,6 @@ def test_weighted_means_match_scikit_learn() -> None:
     )
 
 
-@pytest.mark.parametrize(("dtype", "published"), [("f8", 36.0437), ("f4", 15.9424), ("f2", 6.931)])
-@pytest.mark.parametrize(("y", "p"), [(1, 0), (0, 1)])
-def test_clip_sklearn_clips_at_the_epsilon_of_the_dtype(
-    y: int, p: int, dtype: str, published: float
-) -> None:
-    forecasts = np.array([p], dtype)
-    ours = binary_cross_entropy([y], forecasts, clip="sklearn")
-    assert ours == pytest.approx(published, abs=5e-4 if dtype == "f2" else 5e-5)
-    assert ours == pytest.approx(log_loss([y], forecasts, labels=[0, 1]), rel=1e-3)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_loss_gradient_and_hessian_match_half_binomial_loss(dtype: Any) -> None:
     y, z, w = (array.astype(dtype) for array in rows())
@@ -136,38 +112,6 @@ def test_loss_gradient_and_hessian_match_half_binomial_loss(dtype: Any) -> None:
         np.testing.assert_allclose(
             mine, other, rtol=1e4 * np.finfo(dtype).eps, atol=1e-6 * (dtype is np.float32)
         )
-
-
-# --- Keras ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("y", "p", "published"), [(1, 0, 16.118), (0, 1, 15.942)])
-def test_clip_keras_has_the_numbers_of_keras_in_float32(y: int, p: int, published: float) -> None:
-    loss = binary_cross_entropy([y], np.array([p], np.float32), clip="keras")
-    assert loss == pytest.approx(published, abs=5e-4)
-
-
-def test_smoothing_is_that_of_keras() -> None:
-    # Keras 3.15: float(keras.losses.binary_crossentropy([1.0], [0.8], label_smoothing=0.2))
-    loss = binary_cross_entropy([1], [0.8], label_smoothing=0.2)
-    assert loss == pytest.approx(0.36177298426628113, rel=1e-7)
-
-
-# --- clipping by number ---------------------------------------------------------------------
-
-
-def test_a_number_moves_probabilities_inside() -> None:
-    clipped = binary_cross_entropy([1, 1, 0], [0.0, 0.5, 1.0], clip=0.01, reduction="none")
-    np.testing.assert_allclose(clipped, [-math.log(0.01), math.log(2), -math.log(0.01)], rtol=1e-14)
-
-
-@pytest.mark.parametrize("clip", [1e-3, "sklearn", "keras", "torch"])
-def test_clipping_leaves_what_lies_inside_alone(clip: Any) -> None:
-    y, p = [0, 1, 0.25], [0.2, 0.7, 0.4]
-    np.testing.assert_array_equal(
-        binary_cross_entropy(y, p, clip=clip, reduction="none"),
-        binary_cross_entropy(y, p, reduction="none"),
-    )
 
 
 # --- 40 digits, by others than the tests' own 60 ----------------------------------------------
