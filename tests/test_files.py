@@ -7,6 +7,9 @@ import math
 import os
 import pickle
 import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logloss.errors import ModelError, OutputError
-from logloss.files import Scratch, dump_record, load_record, whole, write_text
+from logloss.files import Scratch, dump_record, load_record, whole, write_at, write_text
 
 
 def test_whole_puts_the_draft_in_place(tmp_path: Path) -> None:
@@ -130,6 +133,81 @@ def test_scratch_folder_that_is_missing_is_an_output_error(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no"))
     with pytest.raises(OutputError, match="temporary file"):
         Scratch(".bin")
+
+
+def test_a_scratch_file_needs_room_for_its_size(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OutputError, match=r"does not fit in .* set the environment variable TMP"):
+        Scratch(".bin", 1 << 60)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_closed_scratch_file_is_gone_at_once() -> None:
+    scratch = Scratch(".bin", 10)
+    assert Path(scratch.path).stat().st_size == 10
+    scratch.close()
+    assert not Path(scratch.path).exists()
+
+
+LEAVE_BEHIND = """
+import os, signal, sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from logloss.files import Scratch
+scratch = Scratch(".bin")
+print(scratch.path, flush=True)
+sys.stdin.read()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_behind_goes_with_the_next_scratch_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    foreign = tmp_path / ".logloss-notes"
+    foreign.write_text("mine")
+    with subprocess.Popen(
+        [sys.executable, "-c", LEAVE_BEHIND, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        path = Path(other.stdout.readline().strip())
+        mine = Scratch(".bin")
+        assert path.exists(), "another process is using it"
+        other.communicate("")
+    assert path.exists(), "a crash removes nothing"
+    assert Path(Scratch(".bin").path) != path
+    assert not path.exists()
+    assert Path(mine.path).exists()
+    assert foreign.exists()
+
+
+def test_a_scratch_file_that_was_taken_for_abandoned_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    make = tempfile.mkstemp
+    made: list[str] = []
+
+    def taken_once(**options: Any) -> tuple[int, str]:
+        handle, path = make(**options)
+        made.append(path)
+        if len(made) == 1:
+            os.unlink(path)
+        return handle, path
+
+    monkeypatch.setattr("tempfile.mkstemp", taken_once)
+    scratch = Scratch(".bin")
+    assert scratch.path == made[1]
+
+
+def test_writing_at_a_place_of_a_file_that_is_gone_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="temporary file"):
+        write_at(str(tmp_path / "gone"), [(0, memoryview(b"x"))])
 
 
 def test_failure_while_filling_a_scratch_file_is_an_output_error() -> None:

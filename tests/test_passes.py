@@ -14,14 +14,17 @@ import pytest
 
 import logloss
 from logloss.design.design import Design, DriftPass, learn_design
+from logloss.design.encoding import CachePass, Encoded, EncodePass, plan_encoding
 from logloss.design.summary import SummaryPass
 from logloss.design.target import Target, TargetPass
-from logloss.fitting import Encoded, EncodePass
+from logloss.files import Scratch
 from logloss.logistic.aliasing import SquaresPass
 from logloss.logistic.certificate import LeveragePass
 from logloss.logistic.columns import MomentsPass
+from logloss.logistic.covariance import ScoresPass
 from logloss.logistic.objective import LinearPass, Standard
 from logloss.logistic.separation import MarginPass, ReachPass
+from logloss.rows.cache import Cache, make_cache
 from logloss.rows.source import Source, open_source
 from logloss.scoring.passes import ScorePass
 from logloss.scoring.reading import RowReader
@@ -70,7 +73,8 @@ LATE = Target("late", (0, 1))
 @cache
 def design() -> Design:
     features = ["temp", "hour", "night", "carrier"]
-    return learn_design(table(), features=features, weight="weight", offset="offset")
+    names = {"weight": "weight", "offset": "offset", "cluster": ("hour", "dest")}
+    return learn_design(table(), features=features, **names)
 
 
 def encoded() -> Source[Any]:
@@ -90,6 +94,12 @@ def joined(a: Encoded, b: Encoded) -> bool:
     return rows(a) == rows(b)
 
 
+@cache
+def place() -> tuple[Cache, Scratch]:
+    fields = plan_encoding(table(), design(), LATE, 10**9).fields
+    return make_cache(N_ROWS, 64, fields)
+
+
 def standard() -> Standard:
     p = len(design().layout.numbers)
     return Standard(np.full(p, 3.0), np.full(p, 7.0), tuple(map(len, design().layout.levels)))
@@ -101,6 +111,10 @@ def coefficients(seed: int) -> np.ndarray:
 
 def linear_pass() -> LinearPass:
     return LinearPass(standard(), coefficients(0), curvature=True)
+
+
+def scores_pass(meat: Any) -> ScoresPass:
+    return ScoresPass(standard(), coefficients(0), meat)
 
 
 def margin_pass() -> MarginPass:
@@ -131,8 +145,12 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (SummaryPass, summary_pass, table, None),
     (DriftPass, drift_pass, table, None),
     (EncodePass, lambda: EncodePass(design(), LATE), table, joined),
+    (CachePass, lambda: CachePass(design(), LATE, place()[0]), table, None),
     (MomentsPass, moments_pass, encoded, closely(1e-12)),
     (LinearPass, linear_pass, encoded, closely(1e-12)),
+    (ScoresPass, partial(scores_pass, "none"), encoded, closely(1e-12)),
+    (ScoresPass, partial(scores_pass, "frequency"), encoded, closely(1e-12)),
+    (ScoresPass, partial(scores_pass, "cluster"), encoded, closely(1e-12)),
     (LeveragePass, leverage_pass, encoded, closely(1e-12)),
     (SquaresPass, squares_pass, encoded, closely(1e-12)),
     (MarginPass, margin_pass, encoded, closely(1e-12)),

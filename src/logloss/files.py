@@ -11,17 +11,26 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
+import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from logloss.errors import ModelError, OutputError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # pragma: no cover  (Windows)
+    fcntl = None
 
 _REASONS = {
     errno.ENOENT: "the folder does not exist; create it first",
@@ -99,27 +108,53 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         draft.write_text(text, encoding="utf-8", newline="\n")
 
 
+#: Temporary files are named so: hidden, with the number of the process that made them.
+_SCRATCH = re.compile(r"\.logloss-(\d+)-[^/]*")
+
+
 class Scratch:
     """A temporary file that goes when its last owner goes, at the latest with the process.
+
+    What a crash leaves behind is removed when the next temporary file is made: the
+    operating system lets go of a file's lock when its process ends, however it ends.
 
     Parameters
     ----------
     suffix : str
         Ending of its name, such as ``".arrow"``.
+    size : int, default=0
+        Bytes that it holds from the start, zeros all; checked against the room that is left.
 
     Attributes
     ----------
     path : str
         Where it stands.
+
+    Raises
+    ------
+    OutputError
+        If there is no folder for temporary files, or no room for `size` bytes.
     """
 
-    def __init__(self, suffix: str) -> None:
+    def __init__(self, suffix: str, size: int = 0) -> None:
         try:
-            handle, self.path = tempfile.mkstemp(prefix="logloss-", suffix=suffix)
+            folder = tempfile.gettempdir()
+            _remove_abandoned(folder)
+            room = shutil.disk_usage(folder).free
+            if size > room:
+                raise OutputError(
+                    f"a temporary file of {size:,} bytes does not fit in {folder}, which has "
+                    f"{room:,} left; set the environment variable TMPDIR to a folder with room"
+                )
+            handle, self.path = _locked(suffix)
+            os.truncate(self.path, size)
         except OSError as error:
-            raise _refused(f"a temporary file in {tempfile.gettempdir()}", error) from error
-        os.close(handle)
-        self._finalizer = weakref.finalize(self, _remove, self.path)
+            raise _refused("a temporary file", error) from error
+        self._finalizer = weakref.finalize(self, _remove, self.path, handle, os.getpid())
+
+    def close(self) -> None:
+        """Remove the file now."""
+        self._finalizer()
 
     def fill(self, stream: BinaryIO, start: bytes = b"") -> None:
         """Write `start` and then all bytes of `stream` into the file.
@@ -146,9 +181,64 @@ class Scratch:
         return {"path": self.path}  # a copy, perhaps in another process, does not own the file
 
 
-def _remove(path: str) -> None:
-    with suppress(OSError):
+def write_at(path: str, pieces: Iterable[tuple[int, memoryview]]) -> None:
+    """Write pieces of bytes into a scratch file, each from a byte number on.
+
+    By its path, so that any thread or process may write its own part of the file.
+
+    Raises
+    ------
+    OutputError
+        If no room is left, or the file is gone.
+    """
+    try:
+        with open(path, "r+b") as file:
+            for start, piece in pieces:
+                file.seek(start)
+                file.write(piece)
+    except OSError as error:
+        raise _refused(f"the temporary file {path}", error) from error
+
+
+def _locked(suffix: str) -> tuple[int, str]:
+    """Make a temporary file and lock it for as long as its handle is open."""
+    while True:
+        handle, path = tempfile.mkstemp(prefix=f".logloss-{os.getpid()}-", suffix=suffix)
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(path):  # no other process took it for abandoned in between
+            return handle, path
+        os.close(handle)
+
+
+def _remove_abandoned(folder: str) -> None:
+    """Remove the temporary files that processes left behind which are no more."""
+    for name in os.listdir(folder):
+        found = _SCRATCH.fullmatch(name)
+        if found and int(found[1]) != os.getpid():
+            with suppress(OSError):  # in use, another user's, or just gone
+                _remove_unlocked(os.path.join(folder, name))
+
+
+def _remove_unlocked(path: str) -> None:
+    """Remove a file, or raise OSError where a process holds it."""
+    if fcntl is None:  # Windows, where no one removes a file that is open
         os.unlink(path)
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: str, handle: int, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child has a copy of the handle, not the file
+        with suppress(OSError):
+            os.close(handle)
+        with suppress(OSError):
+            os.unlink(path)
 
 
 def dump_record(record: Mapping[str, Any]) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from logloss.design.block import ArrayShard, Block
-from logloss.design.design import Design, learn_design
-from logloss.design.target import Target, learn_target
+from logloss.design.design import learn_design
+from logloss.design.encoding import plan_encoding
+from logloss.design.target import learn_target
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
 from logloss.logistic.minimise import PathPoint
 from logloss.models import Model
+from logloss.rows.budget import bytes_of, threads_within
 from logloss.rows.local import LocalEngine
-from logloss.rows.protocols import Batch, Engine
-from logloss.rows.source import Source, open_source
+from logloss.rows.protocols import Engine
+from logloss.rows.source import open_source
+from logloss.rows.tables import reading_bytes
 
 
 def fit(
@@ -31,6 +32,7 @@ def fit(
     tol: float = 1e-3,
     max_scans: int = MAX_SCANS,
     engine: Engine | None = None,
+    memory: int | str | None = None,
     watch: Callable[[PathPoint], None] | None = None,
 ) -> Model:
     """Fit a logistic regression to a table, straight from where it lies.
@@ -61,7 +63,11 @@ def fit(
     max_scans : int, default=100
         Passes over the rows after which to give up, with a `ConvergenceWarning`.
     engine : Engine, optional
-        What runs the passes; threads of this process by default.
+        What runs the passes; threads of this process by default, as many as `memory` allows.
+    memory : int or str, optional
+        Memory to keep to, as bytes or as text such as ``"2GB"``; by default a quarter of
+        the machine's.  Rows that take more once they are numbers go to a temporary file,
+        which is read piece by piece.
     watch : callable, optional
         Called after every step with scans, objective, bound and step.
 
@@ -73,6 +79,8 @@ def fit(
     ------
     SourceError, ColumnError, TargetError, WeightError, ArgumentError
         If the data or an option cannot be used; the message says where and what to do.
+    OutputError
+        If rows that do not fit in memory do not fit in the folder for temporary files.
 
     Examples
     --------
@@ -83,9 +91,10 @@ def fit(
     >>> model.predict(table)["probability"][0].as_py() < 0.5
     True
     """
-    engine = LocalEngine() if engine is None else engine
+    budget = bytes_of(memory)
     rows = open_source(source)
-    learned_target = learn_target(rows, target, positive=positive, engine=engine)
+    reader = engine or LocalEngine(threads_within(budget, reading_bytes(rows.schema)))
+    learned_target = learn_target(rows, target, positive=positive, engine=reader)
     design = learn_design(
         rows,
         target=target,
@@ -93,50 +102,23 @@ def fit(
         drop=tuple(drop),
         weight=weight,
         offset=offset,
-        engine=engine,
+        engine=reader,
     )
-    needed = rows.select([*design.columns, target, *([weight] if weight else [])])
-    encoded = engine.reduce(EncodePass(design, learned_target), needed)
-    fitted = fit_logistic(
-        encoded.source(rows.name),
-        design.layout,
-        engine,
-        alpha=alpha,
-        prior=prior,
-        tol=tol,
-        max_scans=max_scans,
-        watch=watch,
-    )
+    plan = plan_encoding(rows, design, learned_target, budget)
+    with plan.encoded(engine) as encoded:
+        fitted = fit_logistic(
+            encoded,
+            design.layout,
+            engine or plan.engine(),
+            alpha=alpha,
+            prior=prior,
+            tol=tol,
+            max_scans=max_scans,
+            watch=watch,
+        )
     return Model(
         target=learned_target,
         design=design,
         predictor=fitted.predictor,
         fit_summary=fitted.summary,
     )
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Blocks held in memory, in the order of their rows; a partial."""
-
-    blocks: tuple[Block, ...]
-
-    def __add__(self, other: Self, /) -> Self:
-        return type(self)(tuple(sorted(self.blocks + other.blocks, key=lambda b: b.first_row)))
-
-    def source(self, name: str) -> Source[Block]:
-        """Return the blocks as a source, a shard each."""
-        shards = tuple(ArrayShard(block.first_row, block, name) for block in self.blocks)
-        return Source(shards=shards, schema=None, name=name)
-
-
-@dataclass(frozen=True)
-class EncodePass:
-    """Batches → `Encoded`: decoding happens once, the optimiser's scans read the result."""
-
-    design: Design
-    target: Target
-
-    def __call__(self, batches: Iterable[Batch], /) -> Encoded:
-        """Encode these batches."""
-        return Encoded(tuple(self.design.encode(batch, self.target) for batch in batches))

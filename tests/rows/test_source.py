@@ -22,6 +22,7 @@ from pyarrow import parquet as pq
 
 from logloss.errors import ColumnError, SourceError
 from logloss.rows.source import Source, open_source
+from logloss.rows.tables import block_rows
 
 
 def frame(n: int = 10, start: int = 0) -> pa.Table:
@@ -431,3 +432,10 @@ def test_a_stream_without_rows_is_refused_in_one_plain_line() -> None:
 def test_select_refuses_a_column_that_is_not_there() -> None:
     with pytest.raises(ColumnError, match="there is no column 'b'"):
         open_source(frame()).select(["b"])
+
+
+@pytest.mark.parametrize(
+    ("width", "rows"), [(0, 65_536), (64, 65_536), (65, 32_768), (1000, 4096), (10**7, 256)]
+)
+def test_wide_tables_have_shorter_blocks(width: int, rows: int) -> None:
+    assert block_rows(width) == rows

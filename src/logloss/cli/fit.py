@@ -56,6 +56,14 @@ def fit(
     alpha: Annotated[
         float, typer.Option(metavar="A", min=0, help="Strength of an additional L2 penalty.")
     ] = 0.0,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory to keep to, such as 2GB; by default a quarter of the machine's. "
+            "Rows that take more go to a temporary file.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> Answer:
     """Fit a logistic regression to a table.
@@ -74,6 +82,7 @@ def fit(
             positive=positive,
             prior=None if prior is Prior.NONE else prior.value,
             alpha=alpha,
+            memory=memory,
             watch=watch,
         )
     model.save(output)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from logloss.rows.source import Source
+from logloss.rows.tables import block_rows
 
 T = TypeVar("T", bound=np.generic)
-
-#: Rows of one block cut from an array: 65,536 × 50 doubles fill a second-level cache many
-#: times over, but Python's cost per block is then below a thousandth.
-BLOCK_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,11 @@ class Block:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays that it has, by name."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in values if isinstance(value, np.ndarray)}
+
 
 @dataclass(frozen=True)
 class ArrayShard:
@@ -130,8 +132,9 @@ def array_source(
         return None if values is None else values[rows]
 
     shards = []
-    for first in range(0, len(numbers), BLOCK_ROWS):
-        rows = slice(first, first + BLOCK_ROWS)
+    step = block_rows(numbers.shape[1])
+    for first in range(0, len(numbers), step):
+        rows = slice(first, first + step)
         codes = np.empty((len(numbers[rows]), 0), np.int32)
         block = Block(
             first,

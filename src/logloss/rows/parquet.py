@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from logloss.rows.locate import Place
-from logloss.rows.tables import BLOCK_ROWS, Part, reading
+from logloss.rows.tables import BLOCK_ROWS, Part, block_rows, reading
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class ParquetReader:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the named columns."""
         with self.place.open() as source, pq.ParquetFile(source) as file:
-            yield from file.iter_batches(BLOCK_ROWS, self.row_groups, list(columns))
+            rows = block_rows(len(columns))
+            yield from file.iter_batches(rows, self.row_groups, list(columns))
 
 
 def parquet_parts(place: Place) -> list[Part]:

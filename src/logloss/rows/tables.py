@@ -19,6 +19,28 @@ from logloss.rows.schema import conform
 
 #: Most rows that a block holds: few enough to stay in the second-level cache per column.
 BLOCK_ROWS = 65_536
+#: Most values that it holds, 32 MiB of doubles: wider tables have shorter blocks.
+_BLOCK_VALUES = 1 << 22
+#: But no shorter ones than this, for Python's cost per block.
+_LEAST_ROWS = 256
+#: Bytes for what a file's reader keeps, and for the work on one column.
+_READING = 1 << 24
+
+
+def block_rows(width: int) -> int:
+    """Return the most rows that a block of `width` columns holds, a power of two.
+
+    It depends on nothing else, so blocks begin at the same rows wherever they come from.
+    """
+    rows = BLOCK_ROWS
+    while rows > _LEAST_ROWS and rows * width > _BLOCK_VALUES:
+        rows //= 2
+    return rows
+
+
+def reading_bytes(schema: pa.Schema) -> int:
+    """Bytes that a thread may need to read a table block by block, and to look at each."""
+    return _READING + 2 * 8 * block_rows(len(schema)) * len(schema)
 
 
 class Reader(Protocol):
@@ -79,7 +101,7 @@ class TableShard:
         return replace(self, schema=pa.schema(fields, self.schema.metadata))
 
     def blocks(self) -> Iterator[Batch]:
-        """Read the rows in blocks of at most 65,536.
+        """Read the rows in blocks of at most 65,536, fewer where the table is wide.
 
         Raises
         ------
@@ -87,11 +109,11 @@ class TableShard:
             If the file cannot be read, or holds other than `n_rows` rows by now.
         """
         constants = dict(self.constants)
-        row = 0
+        row, step = 0, block_rows(len(self.schema))
         with reading(self.origin):
             for batch in self.reader.batches([n for n in self.schema.names if n not in constants]):
-                for start in range(0, batch.num_rows, BLOCK_ROWS):
-                    piece = conform(batch.slice(start, BLOCK_ROWS), self.schema, constants)
+                for start in range(0, batch.num_rows, step):
+                    piece = conform(batch.slice(start, step), self.schema, constants)
                     yield Batch(self.first_row + row, piece)
                     row += piece.num_rows
         if row != self.n_rows:
