@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_array
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -18,7 +18,10 @@ from sklearn.utils.validation import (
 from logloss import kernel
 from logloss.design.block import Layout, array_source
 from logloss.design.labels import encode_labels
+from logloss.errors import ArgumentError
+from logloss.logistic.covariance import Inference
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
+from logloss.logistic.hypotheses import HypothesisTest, score
 from logloss.logistic.inference import LogisticSummary
 from logloss.rows.local import LocalEngine
 
@@ -46,6 +49,13 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Certified distance to the optimum at which to stop, in standard errors.
     max_scans : int, default=100
         Passes over the rows after which to give up, with a `ConvergenceWarning`.
+    covariance : {"model", "HC0", "HC1"}, default="model"
+        Where standard errors come from: the inverse of the observed information, or a
+        sandwich that holds where the model does not [2]_; HC1 is HC0 times n/(n − k).
+        Clusters given to `fit` make it robust to dependence within them [3]_.
+    weighting : {"frequency", "sampling"}, default="frequency"
+        What `sample_weight` means: how many rows a row stands for, or one over the chance
+        that it was drawn. Coefficients are the same, robust standard errors are not.
 
     Attributes
     ----------
@@ -69,6 +79,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     .. [1] A. Gelman, A. Jakulin, M. G. Pittau, Y.-S. Su, "A weakly informative default
        prior distribution for logistic and other regression models", Ann. Appl. Stat. 2
        (2008), https://doi.org/10.1214/08-AOAS191
+    .. [2] H. White, "Maximum likelihood estimation of misspecified models", Econometrica 50
+       (1982), https://doi.org/10.2307/1912526
+    .. [3] K.-Y. Liang, S. L. Zeger, "Longitudinal data analysis using generalized linear
+       models", Biometrika 73 (1986), https://doi.org/10.1093/biomet/73.1.13
 
     Examples
     --------
@@ -90,12 +104,16 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         fit_intercept: bool = True,
         tol: float = 1e-3,
         max_scans: int = MAX_SCANS,
+        covariance: str = "model",
+        weighting: str = "frequency",
     ) -> None:
         self.alpha = alpha
         self.prior = prior
         self.fit_intercept = fit_intercept
         self.tol = tol
         self.max_scans = max_scans
+        self.covariance = covariance
+        self.weighting = weighting
 
     def fit(
         self,
@@ -103,6 +121,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
         offset: npt.ArrayLike | None = None,
+        clusters: npt.ArrayLike | None = None,
     ) -> Self:
         """Fit the coefficients.
 
@@ -117,6 +136,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Finite and at least 0.
         offset : array-like of shape (n_samples,), optional
             Added to each row's logit as it stands.
+        clusters : array-like of shape (n_samples,), optional
+            Names, of any type, of groups of rows that depend on each other.
 
         Returns
         -------
@@ -142,16 +163,17 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if offset is not None:
             shift = check_array(offset, ensure_2d=False, dtype=np.float64, input_name="offset")
             check_consistent_length(numbers, shift)
-        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
+        groups = None if clusters is None else _numbered(clusters, numbers)
         fitted = fit_logistic(
-            array_source(numbers, target, weight, shift),
-            Layout(tuple(map(str, names))),
+            array_source(numbers, target, weight, shift, groups),
+            Layout(self._names(numbers)),
             LocalEngine(),
             alpha=self.alpha,
             prior=self.prior,
             fit_intercept=self.fit_intercept,
             tol=self.tol,
             max_scans=self.max_scans,
+            inference=Inference(self.covariance, self.weighting, clustered=groups is not None),
         )
         summary = fitted.summary
         self.coef_ = fitted.predictor.coefficients[np.newaxis, :]
@@ -186,11 +208,91 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.classes_[positive.astype(np.intp)])
 
     def summary(self) -> LogisticSummary:
-        """Return coefficients with errors and intervals, likelihoods, scans, certificate."""
+        """Return coefficients with errors and intervals, likelihoods, scans, certificate.
+
+        Its `wald_test` and `likelihood_ratio_test` test hypotheses on the coefficients.
+        """
         check_is_fitted(self)
         return self._summary
+
+    def score_test(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        extra: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        offset: npt.ArrayLike | None = None,
+    ) -> HypothesisTest:
+        """Test whether columns that this fit did not have would improve it, without fitting them.
+
+        uᵀV⁻¹u, with u the gradient of the log-likelihood in the added columns at this fit and
+        V its variance: χ² with as many degrees of freedom as columns that tell something new.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            The rows that this model was fitted to.
+        extra : array-like of shape (n_samples, n_extra)
+            The columns to test.
+
+        Returns
+        -------
+        HypothesisTest
+
+        Raises
+        ------
+        ArgumentError
+            If this fit is penalised, or `extra` tells nothing new.
+
+        Examples
+        --------
+        >>> from logloss import LogisticRegression
+        >>> X = [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]
+        >>> y = [0, 0, 1, 0, 1, 1]
+        >>> extra = [[1.0], [0.0], [2.0], [1.0], [3.0], [1.0]]
+        >>> print(LogisticRegression().fit(X, y).score_test(X, y, extra))
+        score test of extra0 = 0: χ²(1) = 2.172, p = 0.141
+        """
+        found = self.summary()
+        if found.penalised:
+            raise ArgumentError(
+                "score_test needs a maximum likelihood fit, and this one is penalised: its "
+                "gradient is not 0. Fit with prior=None and alpha=0."
+            )
+        numbers, labels = validate_data(self, X, y, dtype=np.float64, reset=False)
+        names = getattr(extra, "columns", getattr(extra, "column_names", None))
+        more = check_array(extra, dtype=np.float64, input_name="extra")
+        check_consistent_length(numbers, more)
+        weight = shift = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, numbers, dtype=np.float64)
+        if offset is not None:
+            shift = check_array(offset, ensure_2d=False, dtype=np.float64, input_name="offset")
+            check_consistent_length(numbers, shift)
+        if names is None:
+            names = [f"extra{j}" for j in range(more.shape[1])]
+        own = [self.fit_intercept, *(name not in self.aliased_ for name in self._names(numbers))]
+        return score(
+            array_source(np.hstack([numbers, more]), encode_labels(labels)[1], weight, shift),
+            Layout((*self._names(numbers), *map(str, names))),
+            LocalEngine(),
+            np.concatenate([self.intercept_, self.coef_[0], np.zeros(more.shape[1])]),
+            own=np.array([*own, *[False] * more.shape[1]]),
+            extra=np.arange(len(own) + more.shape[1]) >= len(own),
+        )
+
+    def _names(self, numbers: npt.NDArray[Any]) -> tuple[str, ...]:
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
+        return tuple(map(str, names))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def _numbered(clusters: npt.ArrayLike, numbers: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Give each cluster a number."""
+    named = column_or_1d(clusters)
+    check_consistent_length(numbers, named)
+    return np.unique(named, return_inverse=True)[1].astype(np.int64)

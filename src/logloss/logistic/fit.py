@@ -12,6 +12,7 @@ from scipy import special
 from logloss.design.block import Block, Layout
 from logloss.errors import ArgumentError, ConvergenceWarning, SeparationWarning
 from logloss.logistic.columns import Columns, learn_columns
+from logloss.logistic.covariance import Inference
 from logloss.logistic.inference import LogisticSummary, summarise
 from logloss.logistic.minimise import Solution, Status, Watch, minimise
 from logloss.logistic.objective import Objective, penalty_weights
@@ -42,6 +43,7 @@ def fit_logistic(
     tol: float = 1e-3,
     max_scans: int = MAX_SCANS,
     watch: Watch | None = None,
+    inference: Inference | None = None,
 ) -> LogisticFit:
     """Fit a logistic regression to encoded rows.
 
@@ -63,6 +65,8 @@ def fit_logistic(
     max_scans : int, default=100
     watch : callable, optional
         Called with a `PathPoint` after every step.
+    inference : Inference, optional
+        What to say about the coefficients; by default their covariance as the model has it.
 
     Returns
     -------
@@ -82,6 +86,8 @@ def fit_logistic(
     ConvergenceWarning
         If the fit ended before its certificate held.
     """
+    inference = inference or Inference()
+    inference.check()
     _check_options(alpha, prior, tol, max_scans)
     columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept)
     if columns.constant_target:
@@ -96,8 +102,9 @@ def fit_logistic(
     )
     solution = minimise(objective, tol=tol, max_scans=max_scans, watch=watch)
     summary = summarise(
-        columns,
+        objective,
         solution,
+        inference,
         null_log_likelihood=_null_log_likelihood(objective, tol, fit_intercept=fit_intercept),
         fit_intercept=fit_intercept,
         penalised=alpha > 0 or prior is not None,

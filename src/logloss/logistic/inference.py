@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, special, stats
+from scipy import special, stats
 
-from logloss.errors import ModelError
-from logloss.logistic.columns import Columns
+from logloss.errors import ArgumentError, ModelError
+from logloss.logistic.covariance import Inference, covariance
+from logloss.logistic.hypotheses import HypothesisTest, likelihood_ratio, restrictions, wald
 from logloss.logistic.minimise import PathPoint, Solution, Status
+from logloss.logistic.objective import Objective
 
 FloatArray = npt.NDArray[np.float64]
 
 #: Two-sided 95 % quantile of the standard normal distribution.
 _QUANTILE = float(stats.norm.ppf(0.975))
+#: Terms whose covariance a model's file holds: ten megabytes.
+_MOST_KEPT = 1000
+_COVARIANCES = {
+    "HC0": "robust (HC0)",
+    "HC1": "robust (HC1)",
+    "cluster": "robust to dependence within each",
+}
 
 
 @dataclass(frozen=True)
@@ -43,8 +52,8 @@ class LogisticSummary:
     Attributes
     ----------
     terms : tuple of Term
-        Intercept first. Standard errors come from the inverse of the observed
-        information, the penalty's included; infinite for separated columns, NaN for aliased ones.
+        Intercept first. Standard errors are the square roots of the diagonal of
+        `covariance_matrix`; infinite for separated columns, NaN for aliased ones.
     n, weight, base_rate : int, float, float
         Rows of positive weight, Σw, and Σwy/Σw.
     log_likelihood, null_log_likelihood : float
@@ -65,6 +74,13 @@ class LogisticSummary:
         Whether a prior or a penalty took part.
     path : tuple of PathPoint
         The fit after each step.
+    covariance : str
+        Where standard errors come from: "model" is the inverse of the observed information,
+        the penalty's included; "HC0", "HC1" and "cluster" are sandwiches around it.
+    n_clusters : int
+        0 where rows are independent.
+    covariance_matrix : ndarray of shape (n_terms, n_terms) or None
+        Covariance of the terms' coefficients; None where it was too large to be kept.
     """
 
     terms: tuple[Term, ...]
@@ -83,6 +99,9 @@ class LogisticSummary:
     separated: tuple[str, ...]
     penalised: bool
     path: tuple[PathPoint, ...]
+    covariance: str = "model"
+    n_clusters: int = 0
+    covariance_matrix: FloatArray | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         width = max(len(term.name) for term in self.terms)
@@ -91,6 +110,7 @@ class LogisticSummary:
             f"{self.status}: {self.scans} scans, {_distance(self.bound)}",
             f"log-likelihood {self.log_likelihood:.6g} (null {self.null_log_likelihood:.6g}) · "
             f"McFadden R² {self.mcfadden_r2:.4f} · AIC {self.aic:.6g} · BIC {self.bic:.6g}",
+            *self._standard_errors_said(),
             "",
             f"{'':{width}}  {'coef':>11} {'std err':>10} {'z':>8} {'p':>9} "
             f"{'2.5 %':>11} {'97.5 %':>11} {'odds ×':>10}",
@@ -107,6 +127,13 @@ class LogisticSummary:
         if self.status is not Status.CONVERGED:
             lines.append(f"{self.status}: {self.status.message}")
         return "\n".join(lines)
+
+    def _standard_errors_said(self) -> list[str]:
+        """Say where standard errors come from, if not from the model."""
+        if self.covariance == "model":
+            return []
+        of = f" of {self.n_clusters:,} clusters" if self.n_clusters else ""
+        return [f"standard errors: {_COVARIANCES[self.covariance]}{of}"]
 
     def _repr_html_(self) -> str:
         head = "".join(
@@ -125,10 +152,122 @@ class LogisticSummary:
             f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain numbers, names and lists."""
+    def wald_test(
+        self, hypothesis: str | Sequence[str] | npt.ArrayLike, value: npt.ArrayLike = 0.0
+    ) -> HypothesisTest:
+        """Test whether coefficients have given values, by their distance in standard errors.
+
+        W = (Rβ − r)ᵀ(R C Rᵀ)⁻¹(Rβ − r), with the covariance C of this summary, so it is robust
+        where the standard errors are.  Under the hypothesis it is χ² with as many degrees of
+        freedom as R has rows.
+
+        Parameters
+        ----------
+        hypothesis : str, sequence of str, or array-like of shape (m, n_terms)
+            Names of terms, or of columns whose levels are meant; or the matrix R, whose
+            columns are the terms in order, the intercept first.
+        value : float or array-like of shape (m,), default=0
+            r, what the coefficients (or their combinations) are under the hypothesis.
+
+        Returns
+        -------
+        HypothesisTest
+
+        Raises
+        ------
+        ArgumentError
+            If there is no such term, or it has no finite estimate; if restrictions
+            depend on each other; if the covariance was not kept.
+
+        Examples
+        --------
+        >>> from logloss import LogisticRegression
+        >>> X = [[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [3.0, 1.0], [4.0, 3.0], [5.0, 1.0]]
+        >>> found = LogisticRegression().fit(X, [0, 1, 1, 0, 0, 1]).summary()
+        >>> print(found.wald_test(["x0", "x1"]))
+        Wald test of x0 = 0, x1 = 0: χ²(2) = 1.068, p = 0.586
+        """
+        if self.covariance_matrix is None:
+            raise ArgumentError(
+                "hypothesis cannot be tested: this model's covariance was too large to be kept "
+                "in its file. Test before saving."
+            )
+        names = tuple(term.name for term in self.terms)
+        matrix, said = restrictions(names, hypothesis, value)
+        coefficients = np.array([term.coefficient for term in self.terms])
+        errors = np.array([term.standard_error for term in self.terms])
+        used = np.any(matrix != 0, axis=0)
+        for name, needed, error in zip(names, used, errors, strict=True):
+            if needed and not math.isfinite(error):
+                raise ArgumentError(
+                    f"hypothesis: {name!r} has no finite estimate with an error of its own "
+                    "(it is aliased or separated). Leave it out."
+                )
+        kept = self.covariance_matrix[np.ix_(used, used)]
+        return wald(coefficients[used], kept, matrix[:, used], value, said)
+
+    def likelihood_ratio_test(self, restricted: LogisticSummary) -> HypothesisTest:
+        """Test whether a smaller model of the same rows says as much: 2(L − L₀).
+
+        Parameters
+        ----------
+        restricted : LogisticSummary
+            Of a maximum likelihood fit to the same rows, with some of these terms only.
+
+        Returns
+        -------
+        HypothesisTest
+            χ² with as many degrees of freedom as coefficients fewer.
+
+        Raises
+        ------
+        ArgumentError
+            If the models are not nested, saw other rows, or are penalised.
+        """
+        for name, one in (("this summary", self), ("restricted", restricted)):
+            if one.penalised:
+                raise ArgumentError(
+                    f"{name} is of a penalised fit, whose likelihood is not at its maximum. "
+                    "Fit with prior=None and alpha=0."
+                )
+        if (self.n, self.weight, self.base_rate) != (
+            restricted.n,
+            restricted.weight,
+            restricted.base_rate,
+        ):
+            raise ArgumentError(
+                f"restricted must be fitted to the same rows: it saw {restricted.n:,}, of base "
+                f"rate {restricted.base_rate:g}, and this one {self.n:,}, of {self.base_rate:g}."
+            )
+        mine = [term.name for term in self.terms]
+        strange = [term.name for term in restricted.terms if term.name not in mine]
+        if strange:
+            raise ArgumentError(
+                f"restricted must be nested in this model: it has {strange[0]!r}, which this has "
+                "not."
+            )
+        theirs = {term.name for term in restricted.terms}
+        return likelihood_ratio(
+            self.log_likelihood,
+            restricted.log_likelihood,
+            len(self.terms) - len(self.aliased) - len(restricted.terms) + len(restricted.aliased),
+            tuple(f"{name} = 0" for name in mine if name not in theirs),
+        )
+
+    def to_dict(self, *, matrix: bool = False) -> dict[str, Any]:
+        """Return plain numbers, names and lists.
+
+        Parameters
+        ----------
+        matrix : bool, default=False
+            Whether to add the lower triangle of the covariance, unless it is of more than a
+            thousand terms.
+        """
         record = asdict(self)
         record["status"] = self.status.value
+        whole = record.pop("covariance_matrix")
+        if matrix and whole is not None and len(whole) <= _MOST_KEPT:
+            record["covariance_matrix"] = [row[: j + 1].tolist() for j, row in enumerate(whole)]
         return record
 
     @classmethod
@@ -143,22 +282,29 @@ class LogisticSummary:
             values["status"] = Status(values["status"])
             for name in ("aliased", "separated"):
                 values[name] = tuple(map(str, values[name]))
+            if values["covariance_matrix"] is not None:
+                values["covariance_matrix"] = _symmetric(
+                    values["covariance_matrix"], len(values["terms"])
+                )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model's summary cannot be read: {error!r}") from error
         return cls(**values)
 
 
 def summarise(
-    columns: Columns,
+    objective: Objective,
     solution: Solution,
+    inference: Inference,
     *,
     null_log_likelihood: float,
     fit_intercept: bool,
     penalised: bool,
 ) -> LogisticSummary:
     """Put a solution into the user's units, with its standard errors and likelihoods."""
+    columns = objective.columns
     coefficient = columns.to_user_units(solution.beta)
-    error = np.sqrt(np.diag(covariance(columns, solution)))
+    found = covariance(objective, solution, inference)
+    error = np.sqrt(np.diag(found.matrix))
     error[~solution.estimable & ~solution.separated] = np.nan
     z = np.divide(coefficient, error, out=np.full(len(error), np.nan), where=np.isfinite(error))
     p_value = 2 * special.ndtr(-np.abs(z))
@@ -191,39 +337,37 @@ def summarise(
         aic=2 * k - 2 * log_likelihood,
         bic=k * math.log(columns.n_effective) - 2 * log_likelihood,
         status=solution.status,
-        scans=solution.scans,
+        scans=solution.scans + found.scans,
         bound=solution.bound,
         aliased=tuple(names[j] for j in np.flatnonzero(solution.aliased)),
         separated=tuple(names[j] for j in np.flatnonzero(solution.separated) if j > 0),
         penalised=penalised,
         path=solution.path,
+        covariance=found.kind,
+        n_clusters=found.n_clusters,
+        covariance_matrix=found.matrix[shown.start :, shown.start :],
     )
-
-
-def covariance(columns: Columns, solution: Solution) -> FloatArray:
-    """Return the inverse of Σw·H in the user's units, shape (size, size).
-
-    Rows and columns of aliased coefficients are 0; variances of separated ones infinite.
-    """
-    size = columns.layout.size
-    kept = np.flatnonzero(solution.estimable)
-    inverse = np.zeros((size, size))
-    if len(kept):
-        information = columns.weight * solution.hessian[np.ix_(kept, kept)]
-        unit = np.sqrt(np.diag(information))  # to unit diagonal: a rare level costs no digits
-        scaled = linalg.pinvh(information / np.outer(unit, unit))
-        inverse[np.ix_(kept, kept)] = scaled / np.outer(unit, unit)
-    jacobian = columns.to_user_units_matrix()
-    result: FloatArray = jacobian @ inverse @ jacobian.T
-    separated = np.flatnonzero(solution.separated)
-    result[separated, separated] = np.inf
-    return result
 
 
 def _typed(kind: type[Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """Pick a dataclass's fields out of a record; "inf" and "nan" become numbers again."""
     makers = {"float": float, "int": int, "str": str, "bool": bool}
-    return {f.name: makers.get(str(f.type), _same)(record[f.name]) for f in fields(kind)}
+    return {
+        f.name: makers.get(str(f.type), _same)(record[f.name])
+        if f.name in record or f.default is MISSING  # files of before it have no such field
+        else f.default
+        for f in fields(kind)
+    }
+
+
+def _symmetric(lower: Any, size: int) -> FloatArray:
+    """Rebuild a symmetric matrix from the rows of its lower triangle."""
+    if [len(row) for row in lower] != list(range(1, size + 1)):
+        raise ValueError(f"covariance_matrix is not the lower triangle of {size} terms")
+    matrix = np.zeros((size, size))
+    for j, row in enumerate(lower):
+        matrix[j, : j + 1] = matrix[: j + 1, j] = [float(value) for value in row]
+    return matrix
 
 
 def _same(value: Any) -> Any:
