@@ -14,15 +14,17 @@ import pytest
 
 import logloss
 from logloss.design.design import Design, DriftPass, learn_design
+from logloss.design.encoding import CachePass, Encoded, EncodePass, plan_encoding
 from logloss.design.summary import SummaryPass
 from logloss.design.target import Target, TargetPass
-from logloss.fitting import Encoded, EncodePass
+from logloss.files import Scratch
 from logloss.logistic.aliasing import SquaresPass
 from logloss.logistic.certificate import LeveragePass
 from logloss.logistic.columns import MomentsPass
 from logloss.logistic.covariance import ScoresPass
 from logloss.logistic.objective import LinearPass, Standard
 from logloss.logistic.separation import MarginPass, ReachPass
+from logloss.rows.cache import Cache, make_cache
 from logloss.rows.source import Source, open_source
 from logloss.scoring.passes import ScorePass
 from logloss.scoring.reading import RowReader
@@ -92,6 +94,12 @@ def joined(a: Encoded, b: Encoded) -> bool:
     return rows(a) == rows(b)
 
 
+@cache
+def place() -> tuple[Cache, Scratch]:
+    fields = plan_encoding(table(), design(), LATE, 10**9).fields
+    return make_cache(N_ROWS, 64, fields)
+
+
 def standard() -> Standard:
     p = len(design().layout.numbers)
     return Standard(np.full(p, 3.0), np.full(p, 7.0), tuple(map(len, design().layout.levels)))
@@ -137,6 +145,7 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (SummaryPass, summary_pass, table, None),
     (DriftPass, drift_pass, table, None),
     (EncodePass, lambda: EncodePass(design(), LATE), table, joined),
+    (CachePass, lambda: CachePass(design(), LATE, place()[0]), table, None),
     (MomentsPass, moments_pass, encoded, closely(1e-12)),
     (LinearPass, linear_pass, encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "none"), encoded, closely(1e-12)),
