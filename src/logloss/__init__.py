@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         plot_sigmoid,
         plot_training,
     )
+    from logloss.recalibration import PriorCorrection
     from logloss.rows.local import LocalEngine
     from logloss.scoring.score import Score, score
 
@@ -48,6 +49,7 @@ _HOMES = {
     "LogLoss": ("metric", None),
     "LogisticRegression": ("logistic.estimator", "tables"),
     "NetworkClassifier": ("network.estimator", "torch"),
+    "PriorCorrection": ("recalibration", None),
     "fit": ("fitting", "tables"),
     "LocalEngine": ("rows.local", "tables"),
     "Model": ("models", "tables"),
@@ -68,6 +70,7 @@ __all__ = [
     "LogisticRegression",
     "Model",
     "NetworkClassifier",
+    "PriorCorrection",
     "ReliabilityDisplay",
     "Score",
     "__version__",

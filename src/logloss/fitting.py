@@ -8,6 +8,7 @@ from typing import Any
 from logloss.design.design import learn_design
 from logloss.design.encoding import plan_encoding
 from logloss.design.target import learn_target
+from logloss.logistic.covariance import Inference
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
 from logloss.logistic.minimise import PathPoint
 from logloss.models import Model
@@ -29,6 +30,10 @@ def fit(
     weight: str | None = None,
     offset: str | None = None,
     positive: Any = None,
+    covariance: str = "model",
+    cluster: str | Sequence[str] = (),
+    weighting: str = "frequency",
+    base_rate: float | None = None,
     tol: float = 1e-3,
     max_scans: int = MAX_SCANS,
     engine: Engine | None = None,
@@ -51,13 +56,25 @@ def fit(
     alpha : float, default=0
         Strength of an additional L2 penalty, ½·alpha·β², on the mean loss.
     features : sequence of str, optional
-        Columns to use; by default all but `target`, `weight`, `offset` and `drop`.
+        Columns to use; by default all but `target`, `weight`, `offset`, `cluster` and `drop`.
     drop : sequence of str, default=()
         Columns to leave out.
     weight, offset : str, optional
         Columns of sample weights, and of fixed additions to the logit.
     positive : object, optional
         Which of the target's two values counts as 1; required for text.
+    covariance : {"model", "HC0", "HC1"}, default="model"
+        Where standard errors come from: the inverse of the observed information, or a
+        sandwich that holds where the model does not.
+    cluster : str or sequence of str, default=()
+        Columns whose values together name rows that depend on each other; standard errors
+        are then robust to that.
+    weighting : {"frequency", "sampling"}, default="frequency"
+        What `weight` means: how many rows a row stands for, or one over the chance that it
+        was drawn. Coefficients are the same, robust standard errors are not.
+    base_rate : float, optional
+        Share of positives in the population, where rows were chosen or weighted by their
+        class: cases and controls, undersampled negatives. Forecasts are corrected for it.
     tol : float, default=1e-3
         Certified distance to the optimum at which to stop, in standard errors.
     max_scans : int, default=100
@@ -102,6 +119,7 @@ def fit(
         drop=tuple(drop),
         weight=weight,
         offset=offset,
+        cluster=(cluster,) if isinstance(cluster, str) else tuple(cluster),
         engine=reader,
     )
     plan = plan_encoding(rows, design, learned_target, budget)
@@ -115,10 +133,13 @@ def fit(
             tol=tol,
             max_scans=max_scans,
             watch=watch,
+            inference=Inference(covariance, weighting, clustered=bool(design.cluster)),
+            base_rate=base_rate,
         )
     return Model(
         target=learned_target,
         design=design,
         predictor=fitted.predictor,
         fit_summary=fitted.summary,
+        recalibration=fitted.recalibration,
     )

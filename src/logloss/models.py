@@ -25,13 +25,14 @@ from logloss.design.target import Target
 from logloss.errors import ColumnError, ModelError
 from logloss.logistic.inference import LogisticSummary
 from logloss.logistic.predictor import LinearPredictor
+from logloss.recalibration import PriorCorrection
 from logloss.rows.protocols import Batch, Progress
 from logloss.rows.source import Source, open_source
 
 #: Names of the columns that `Model.predict` adds.
 PROBABILITY, LOGIT = "probability", "logit"
 
-_FORMAT, _VERSION = "logloss-model", 1
+_FORMAT, _VERSION = "logloss-model", 2
 _PREDICTIONS_FORMAT, _PREDICTIONS_VERSION = "logloss-predictions", 1
 
 
@@ -49,12 +50,15 @@ class Model:
         How these become a logit.
     fit_summary : LogisticSummary
         What the fit found; `summary()` returns it.
+    recalibration : PriorCorrection or None
+        What a logit goes through last.
     """
 
     target: Target
     design: Design
     predictor: LinearPredictor
     fit_summary: LogisticSummary
+    recalibration: PriorCorrection | None = None
 
     def __repr__(self) -> str:
         return (
@@ -73,7 +77,7 @@ class Model:
         for name, why in design.left_out:
             left_out.setdefault(why, []).append(name)
         lines = [
-            f"{self.target.name}: {found.n:,} rows, {100 * self.base_rate:.1f} % positive · "
+            f"{self.target.name}: {found.n:,} rows, {100 * found.base_rate:.1f} % positive · "
             f"{n_columns} columns → {design.layout.size} coefficients"
         ]
         if design.filled:
@@ -83,6 +87,9 @@ class Model:
         if left_out:
             groups = (f"{', '.join(names)} ({why})" for why, names in left_out.items())
             lines.append(f"left out: {' · '.join(groups)}")
+        if self.recalibration is not None:
+            rate = 100 * self.recalibration.base_rate
+            lines.append(f"corrected for a population of {rate:.3g} % positive")
         lines.append(
             f"{found.status}: {found.scans} scans, at most {found.bound:.1g} standard errors "
             "from the optimum"
@@ -91,7 +98,12 @@ class Model:
 
     @property
     def base_rate(self) -> float:
-        """Weighted mean of the target in training: what a constant forecast would say."""
+        """What a constant forecast would say: the target's weighted mean in training.
+
+        Where the model was corrected for the base rate of a population, it is that rate.
+        """
+        if self.recalibration is not None:
+            return self.recalibration.base_rate
         return self.fit_summary.base_rate
 
     def summary(self) -> LogisticSummary:
@@ -108,7 +120,8 @@ class Model:
         The bits do not depend on how rows are cut into batches.
         """
         block = rows if isinstance(rows, Block) else self.design.encode(rows)
-        return self.predictor.logits(block)
+        logits = self.predictor.logits(block)
+        return logits if self.recalibration is None else self.recalibration(logits)
 
     def predict(
         self,
@@ -204,6 +217,7 @@ class Model:
             "target": self.target.to_dict(),
             "design": self.design.to_dict(),
             "base_rate": self.base_rate,
+            "recalibration": self._recalibration_record(),
             "summary": self.fit_summary.to_dict(),
         }
 
@@ -215,9 +229,13 @@ class Model:
             "target": self.target.to_dict(),
             "design": self.design.to_dict(),
             "predictor": self.predictor.to_dict(),
-            "summary": self.fit_summary.to_dict(),
+            "recalibration": self._recalibration_record(),
+            "summary": self.fit_summary.to_dict(matrix=True),
         }
         files.write_text(path, files.dump_record(record))
+
+    def _recalibration_record(self) -> dict[str, Any] | None:
+        return None if self.recalibration is None else self.recalibration.to_dict()
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -226,11 +244,13 @@ class Model:
         missing = {"target", "design", "predictor", "summary"} - record.keys()
         if missing:
             raise ModelError(f"the model file is damaged: {', '.join(sorted(missing))} missing")
+        recalibration = record.get("recalibration")  # files of version 1 have none
         return cls(
             target=Target.from_dict(record["target"]),
             design=Design.from_dict(record["design"]),
             predictor=LinearPredictor.from_dict(record["predictor"]),
             fit_summary=LogisticSummary.from_dict(record["summary"]),
+            recalibration=recalibration and PriorCorrection.from_dict(recalibration),
         )
 
 

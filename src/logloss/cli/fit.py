@@ -19,6 +19,21 @@ EXAMPLE = (
 )
 
 
+class Covariance(StrEnum):
+    """Where standard errors come from."""
+
+    MODEL = "model"
+    HC0 = "HC0"
+    HC1 = "HC1"
+
+
+class Weighting(StrEnum):
+    """What a weight means."""
+
+    FREQUENCY = "frequency"
+    SAMPLING = "sampling"
+
+
 class Prior(StrEnum):
     """What is known of the coefficients before the data."""
 
@@ -64,6 +79,33 @@ def fit(
             "Rows that take more go to a temporary file.",
         ),
     ] = None,
+    base_rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R",
+            help="Share of positives in the population, where rows were chosen or weighted by "
+            "their class: forecasts are corrected for it.",
+        ),
+    ] = None,
+    covariance: Annotated[
+        Covariance,
+        typer.Option(help="Standard errors: as the model has them, or robust (HC0, HC1)."),
+    ] = Covariance.MODEL,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL,COL",
+            help="Columns whose values together name rows that depend on each other: standard "
+            "errors are robust to that.",
+        ),
+    ] = None,
+    weighting: Annotated[
+        Weighting,
+        typer.Option(
+            help="What a weight means: how many rows a row stands for, or one over the chance "
+            "that it was drawn.",
+        ),
+    ] = Weighting.FREQUENCY,
     json: Json = False,
 ) -> Answer:
     """Fit a logistic regression to a table.
@@ -82,6 +124,10 @@ def fit(
             positive=positive,
             prior=None if prior is Prior.NONE else prior.value,
             alpha=alpha,
+            base_rate=base_rate,
+            covariance=covariance.value,
+            cluster=split_names(cluster),
+            weighting=weighting.value,
             memory=memory,
             watch=watch,
         )

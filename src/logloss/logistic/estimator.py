@@ -56,6 +56,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     weighting : {"frequency", "sampling"}, default="frequency"
         What `sample_weight` means: how many rows a row stands for, or one over the chance
         that it was drawn. Coefficients are the same, robust standard errors are not.
+    base_rate : float, optional
+        Share of positives in the population, where rows were chosen or weighted by their
+        class: cases and controls, undersampled negatives, balanced weights. The intercept
+        is corrected for it, as by `PriorCorrection`.
 
     Attributes
     ----------
@@ -106,6 +110,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         max_scans: int = MAX_SCANS,
         covariance: str = "model",
         weighting: str = "frequency",
+        base_rate: float | None = None,
     ) -> None:
         self.alpha = alpha
         self.prior = prior
@@ -114,6 +119,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_scans = max_scans
         self.covariance = covariance
         self.weighting = weighting
+        self.base_rate = base_rate
 
     def fit(
         self,
@@ -174,10 +180,11 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             tol=self.tol,
             max_scans=self.max_scans,
             inference=Inference(self.covariance, self.weighting, clustered=groups is not None),
+            base_rate=self.base_rate,
         )
         summary = fitted.summary
         self.coef_ = fitted.predictor.coefficients[np.newaxis, :]
-        self.intercept_ = np.array([fitted.predictor.intercept])
+        self.intercept_ = np.array([fitted.predictor.intercept + summary.prior_shift])
         self.n_iter_ = np.array([summary.scans])
         self.status_ = str(summary.status)
         self.aliased_, self.separated_ = summary.aliased, summary.separated
@@ -276,7 +283,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             array_source(np.hstack([numbers, more]), encode_labels(labels)[1], weight, shift),
             Layout((*self._names(numbers), *map(str, names))),
             LocalEngine(),
-            np.concatenate([self.intercept_, self.coef_[0], np.zeros(more.shape[1])]),
+            np.r_[self.intercept_ - found.prior_shift, self.coef_[0], np.zeros(more.shape[1])],
             own=np.array([*own, *[False] * more.shape[1]]),
             extra=np.arange(len(own) + more.shape[1]) >= len(own),
         )

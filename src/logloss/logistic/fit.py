@@ -17,6 +17,7 @@ from logloss.logistic.inference import LogisticSummary, summarise
 from logloss.logistic.minimise import Solution, Status, Watch, minimise
 from logloss.logistic.objective import Objective, penalty_weights
 from logloss.logistic.predictor import LinearPredictor
+from logloss.recalibration import PriorCorrection
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 
@@ -30,6 +31,7 @@ class LogisticFit:
 
     predictor: LinearPredictor
     summary: LogisticSummary
+    recalibration: PriorCorrection | None = None
 
 
 def fit_logistic(
@@ -44,6 +46,7 @@ def fit_logistic(
     max_scans: int = MAX_SCANS,
     watch: Watch | None = None,
     inference: Inference | None = None,
+    base_rate: float | None = None,
 ) -> LogisticFit:
     """Fit a logistic regression to encoded rows.
 
@@ -67,6 +70,8 @@ def fit_logistic(
         Called with a `PathPoint` after every step.
     inference : Inference, optional
         What to say about the coefficients; by default their covariance as the model has it.
+    base_rate : float, optional
+        Share of positives in the population, where the rows were chosen by their class.
 
     Returns
     -------
@@ -95,6 +100,14 @@ def fit_logistic(
             "y must hold at least two different values among rows of positive weight; "
             f"it holds only one class: {columns.base_rate:g}. Check how rows were selected."
         )
+    recalibration = None
+    if base_rate is not None:
+        if not fit_intercept:
+            raise ArgumentError(
+                "base_rate corrects the intercept, and fit_intercept=False leaves none: drop one "
+                "of the two."
+            )
+        recalibration = PriorCorrection(base_rate, columns.base_rate)
     free = np.ones(layout.size, bool)
     free[0] = fit_intercept
     objective = Objective(
@@ -108,9 +121,10 @@ def fit_logistic(
         null_log_likelihood=_null_log_likelihood(objective, tol, fit_intercept=fit_intercept),
         fit_intercept=fit_intercept,
         penalised=alpha > 0 or prior is not None,
+        prior_shift=0.0 if recalibration is None else recalibration.shift,
     )
     _warn(summary)
-    return LogisticFit(_predictor(columns, solution), summary)
+    return LogisticFit(_predictor(columns, solution), summary, recalibration)
 
 
 def _check_options(alpha: float, prior: str | None, tol: float, max_scans: int) -> None:

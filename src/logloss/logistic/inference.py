@@ -79,6 +79,9 @@ class LogisticSummary:
         the penalty's included; "HC0", "HC1" and "cluster" are sandwiches around it.
     n_clusters : int
         0 where rows are independent.
+    prior_shift : float
+        What the intercept was corrected by for the base rate of the population; the
+        likelihoods are those of the rows, without it.
     covariance_matrix : ndarray of shape (n_terms, n_terms) or None
         Covariance of the terms' coefficients; None where it was too large to be kept.
     """
@@ -101,6 +104,7 @@ class LogisticSummary:
     path: tuple[PathPoint, ...]
     covariance: str = "model"
     n_clusters: int = 0
+    prior_shift: float = 0.0
     covariance_matrix: FloatArray | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
@@ -110,7 +114,7 @@ class LogisticSummary:
             f"{self.status}: {self.scans} scans, {_distance(self.bound)}",
             f"log-likelihood {self.log_likelihood:.6g} (null {self.null_log_likelihood:.6g}) · "
             f"McFadden R² {self.mcfadden_r2:.4f} · AIC {self.aic:.6g} · BIC {self.bic:.6g}",
-            *self._standard_errors_said(),
+            *self._notes(),
             "",
             f"{'':{width}}  {'coef':>11} {'std err':>10} {'z':>8} {'p':>9} "
             f"{'2.5 %':>11} {'97.5 %':>11} {'odds ×':>10}",
@@ -128,12 +132,15 @@ class LogisticSummary:
             lines.append(f"{self.status}: {self.status.message}")
         return "\n".join(lines)
 
-    def _standard_errors_said(self) -> list[str]:
-        """Say where standard errors come from, if not from the model."""
-        if self.covariance == "model":
-            return []
-        of = f" of {self.n_clusters:,} clusters" if self.n_clusters else ""
-        return [f"standard errors: {_COVARIANCES[self.covariance]}{of}"]
+    def _notes(self) -> list[str]:
+        """Say what is not as usual."""
+        notes = []
+        if self.covariance != "model":
+            of = f" of {self.n_clusters:,} clusters" if self.n_clusters else ""
+            notes.append(f"standard errors: {_COVARIANCES[self.covariance]}{of}")
+        if self.prior_shift:
+            notes.append(f"intercept corrected by {self.prior_shift:+.4g} for the base rate")
+        return notes
 
     def _repr_html_(self) -> str:
         head = "".join(
@@ -299,10 +306,12 @@ def summarise(
     null_log_likelihood: float,
     fit_intercept: bool,
     penalised: bool,
+    prior_shift: float = 0.0,
 ) -> LogisticSummary:
     """Put a solution into the user's units, with its standard errors and likelihoods."""
     columns = objective.columns
     coefficient = columns.to_user_units(solution.beta)
+    coefficient[0] += prior_shift
     found = covariance(objective, solution, inference)
     error = np.sqrt(np.diag(found.matrix))
     error[~solution.estimable & ~solution.separated] = np.nan
@@ -345,6 +354,7 @@ def summarise(
         path=solution.path,
         covariance=found.kind,
         n_clusters=found.n_clusters,
+        prior_shift=prior_shift,
         covariance_matrix=found.matrix[shown.start :, shown.start :],
     )
 
