@@ -15,6 +15,7 @@ import pytest
 from logloss.jax import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    logit,
     loss_gradient,
     loss_gradient_hessian,
     sigmoid,
@@ -150,6 +151,15 @@ def test_mixed_derivatives_commute(options: dict[str, float]) -> None:
         assert one == pytest.approx(float(other), rel=1e-14)
 
 
+def test_mixed_derivatives_from_probabilities_commute() -> None:
+    with jax.enable_x64(True):
+        for p in (1e-20, 0.25, 0.75):
+            one = jax.grad(jax.grad(binary_cross_entropy, 0), 1)(0.25, p)
+            other = jax.grad(jax.grad(binary_cross_entropy, 1), 0)(0.25, p)
+            assert one == pytest.approx(-1 / (p * (1 - p)), rel=1e-14)
+            assert other == pytest.approx(float(one), rel=1e-14)
+
+
 def test_slope_by_the_label_is_minus_the_logit() -> None:
     z = jnp.array([-30.0, -1e-6, 0.0, 3.0])
     np.testing.assert_allclose(jax.grad(total)(jnp.full(4, 0.25), z), -z, rtol=1e-6)
@@ -220,3 +230,17 @@ def test_sigmoid_is_differentiable_four_times() -> None:
             for x in (-30.0, 0.5, 30.0):
                 true = float(mp.diff(exact.sigmoid, x, order, h=mp.mpf("1e-12")))
                 assert derivative(x) == pytest.approx(true, rel=1e-10)
+
+
+@pytest.mark.parametrize("p", [1e-300, 0.25, 0.5, 0.75])
+def test_logit_has_the_slope_and_the_curvature_of_its_inverse(p: float) -> None:
+    with jax.enable_x64(True):
+        slope, curvature = jax.grad(logit)(p), jax.grad(jax.grad(logit))(p)
+    assert slope == pytest.approx(1 / (p * (1 - p)), rel=1e-15)
+    assert curvature == pytest.approx(1 / (1 - p) / (1 - p) - 1 / p / p, rel=1e-14)
+
+
+@pytest.mark.parametrize(("p", "curvature"), [(0.0, -INF), (1.0, INF)])
+def test_logit_is_steep_without_end_at_both_ends(p: float, curvature: float) -> None:
+    assert jax.grad(logit)(p) == INF
+    assert jax.grad(jax.grad(logit))(p) == curvature

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from logloss.jax.elementwise import quotient
 from logloss.jax.operands import floats
 
 
@@ -101,7 +102,7 @@ def _logit_of(p: Any) -> Any:
 
 def _slope_of_logit(primals: Any, tangents: Any) -> tuple[Any, Any]:
     (p,), (dp,) = primals, tangents
-    return _smooth_logit(p), dp / (p * (1 - p))
+    return _smooth_logit(p), (quotient(1.0, p) + quotient(1.0, 1 - p)) * dp
 
 
 _smooth_sigmoid = jax.custom_jvp(_sigmoid_of)

@@ -109,7 +109,7 @@ def _slope(options: Options, y: Any, pos_weight: Any, p: Any) -> Any:
     """B/(1 − p) − A/p; a logarithm at its limit does not move."""
     positive, negative = formulas.label_masses(y, pos_weight, options.label_smoothing)
     limit = options.bounds.limit
-    of_positive, of_negative = _quotient(positive, p), _quotient(negative, 1 - p)
+    of_positive, of_negative = quotient(positive, p), quotient(negative, 1 - p)
     if limit < math.inf:
         of_positive = jnp.where(-jnp.log(p) > limit, 0.0, of_positive)
         of_negative = jnp.where(-jnp.log1p(-p) > limit, 0.0, of_negative)
@@ -127,15 +127,16 @@ def _mass_by_share(mass: Any, share: Any) -> Any:
 def _slope_of_quotient(primals: Any, tangents: Any) -> tuple[Any, Any]:
     """Return −A/p/p by p, and 1/p by A, but for 0/0, which is a constant."""
     (mass, share), (dmass, dshare) = primals, tangents
-    out = _quotient(mass, share)
+    out = quotient(mass, share)
     tangent = jnp.zeros_like(out)
     if not isinstance(dmass, SymbolicZero):
         tangent += dmass / jnp.where((mass == 0) & (share == 0), 1.0, share)
     if not isinstance(dshare, SymbolicZero):
-        tangent -= _quotient(out, share) * dshare
+        tangent -= quotient(out, share) * dshare
     return out, tangent
 
 
-_quotient = jax.custom_jvp(_mass_by_share)
-_quotient.defjvp(_slope_of_quotient, symbolic_zeros=True)
+#: Mass by share, with derivatives of every order; 0/0 is 0.
+quotient = jax.custom_jvp(_mass_by_share)
+quotient.defjvp(_slope_of_quotient, symbolic_zeros=True)
 loss_from_probabilities = _differentiated(_loss, _slope)
