@@ -75,6 +75,19 @@ def test_both_agree_from_probabilities(options: dict[str, Any], reduction: Any, 
         np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-16)
 
 
+@every_option
+def test_each_column_is_what_it_would_be_alone(options: dict[str, Any]) -> None:
+    together = logloss.loss_gradient_hessian(Y, Z, **options, axis=0)
+    for k in range(K):
+        own = {
+            name: np.broadcast_to(value, (N, K))[:, k] if isinstance(value, np.ndarray) else value
+            for name, value in options.items()
+        }
+        alone = logloss.loss_gradient_hessian(Y[:, k], Z[:, k], **own)
+        for one, all_of_them in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one, all_of_them[..., k])
+
+
 @pytest.mark.parametrize("mask", [LABELLED[:, :1], LABELLED[:1]], ids=["rows", "columns"])
 def test_a_mask_broadcasts(mask: Any) -> None:
     whole = np.broadcast_to(mask, (N, K))
