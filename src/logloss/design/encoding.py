@@ -149,15 +149,18 @@ class Plan:
         OutputError
             If the rows fit neither in memory nor in the folder for temporary files.
         """
+        _settle()
         left = self.memory - self.size if self.in_memory else self.memory
         engine = engine or LocalEngine(threads_within(left, self.each_thread))
         if self.in_memory:
-            task = EncodePass(self.design, self.target)
-            yield engine.reduce(task, self.rows).source(self.rows.name)
+            blocks = engine.reduce(EncodePass(self.design, self.target), self.rows)
+            _settle()
+            yield blocks.source(self.rows.name)
             return
         cache, scratch = make_cache(self.rows.n_rows, _step(self.design), self.fields)
         try:
             engine.reduce(CachePass(self.design, self.target, cache), self.rows)
+            _settle()
             yield cache.source(self.rows.name).map(block_of)
         finally:
             scratch.close()
@@ -203,6 +206,11 @@ def plan_encoding(source: Source[Batch], design: Design, target: Target, memory:
 def block_of(window: Window) -> Block:
     """Return a window of a cache as the block that was written there."""
     return Block(window.first_row, **window.arrays)
+
+
+def _settle() -> None:
+    """Let Arrow give back what it keeps of the memory that a pass over a file took."""
+    pa.default_memory_pool().release_unused()
 
 
 def _step(design: Design) -> int:

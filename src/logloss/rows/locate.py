@@ -57,14 +57,25 @@ class Place:
         """Open for reading anywhere in the file; one on this machine is mapped."""
         return self.filesystem.open_input_file(self.path)
 
+    def open_unmapped(self) -> pa.NativeFile:
+        """Open for reading anywhere in the file, without its pages counting as memory in use."""
+        return self._unmapped.open_input_file(self.path)
+
     def stream(self) -> pa.NativeFile:
         """Open for reading from start to end, unpacked if its name says that it is packed.
 
         It is not mapped: that would make resident memory grow to the size of the file.
         """
-        local = isinstance(self.filesystem, fs.LocalFileSystem)
-        filesystem = fs.LocalFileSystem() if local else self.filesystem
-        return filesystem.open_input_stream(self.path, compression="detect")
+        return self._unmapped.open_input_stream(self.path, compression="detect")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies on this machine."""
+        return isinstance(self.filesystem, fs.LocalFileSystem)
+
+    @property
+    def _unmapped(self) -> fs.FileSystem:
+        return fs.LocalFileSystem() if self.is_local else self.filesystem
 
 
 def format_of(path: str) -> str | None:

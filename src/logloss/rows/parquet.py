@@ -15,6 +15,10 @@ from pyarrow import parquet as pq
 from logloss.rows.locate import Place
 from logloss.rows.tables import BLOCK_ROWS, Part, block_rows, reading
 
+#: Bytes read at a time of each column; without them a row group's packed columns would be
+#: in memory as a whole, however long they are.  Far away every reading has to wait.
+_LOCAL_PIECE, _REMOTE_PIECE = 1 << 16, 1 << 23
+
 
 @dataclass(frozen=True)
 class ParquetReader:
@@ -25,7 +29,11 @@ class ParquetReader:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the named columns."""
-        with self.place.open() as source, pq.ParquetFile(source) as file:
+        piece = _LOCAL_PIECE if self.place.is_local else _REMOTE_PIECE
+        with (
+            self.place.open_unmapped() as source,
+            pq.ParquetFile(source, buffer_size=piece, pre_buffer=False) as file,
+        ):
             rows = block_rows(len(columns))
             yield from file.iter_batches(rows, self.row_groups, list(columns))
 
