@@ -6,9 +6,9 @@
 //   gradient = (z >= 0 ? B - A·e : B·e - A) / (1 + e)
 //   Hessian  = (A + B)·e / (1 + e)²
 //
-// A float32 row is computed in double to 2^-33 and rounded once: 0.51 ulp. Its multiply-adds
-// are rounded once on every machine, so its bits follow from IEEE 754 alone.
-// A float64 row carries the rounding errors that matter in second doubles: below 1 ulp.
+// Rows of either precision are computed in it, with a second number of the same kind for the
+// rounding errors that matter: below 1 ulp. The multiply-adds of float32 rows are rounded once
+// on every machine, so their bits follow from IEEE 754 alone.
 #pragma once
 
 #include <bit>
@@ -28,9 +28,30 @@ inline constexpr double kInverseLn2 = 0x1.71547652b82fep0;
 // Adding this rounds to an integer, which then stands in the low bits of the sum.
 inline constexpr double kRounder = 0x1.8p52;
 
+template <class Real>
 struct Bernoulli {
-  double loss, gradient, hessian;
+  Real loss, gradient, hessian;
 };
+
+// A number as an unevaluated sum, low below half an ulp of high.
+template <class Real>
+struct Parts {
+  Real high, low;
+};
+
+using Pair = Parts<double>;
+
+template <class Real>
+[[gnu::always_inline]] inline Real rounded(Parts<Real> p) {
+  return p.high + p.low;
+}
+
+// The sum of two numbers, exactly; |x| >= |y| or x = 0.
+template <class Real>
+[[gnu::always_inline]] inline Parts<Real> ordered_sum(Real x, Real y) {
+  const Real high = x + y;
+  return {high, (x - high) + y};
+}
 
 // 2^n for the integer n that stands in the low bits of `shifted`, |n| < 1023.
 [[gnu::always_inline]] inline double power_of_two(double shifted) {
@@ -59,6 +80,15 @@ struct Bernoulli {
 #endif
 }
 
+// A number and what rounding to it has lost → the same, rounded to odd: an inexact one with an
+// even last bit is moved one step, towards what was lost.
+[[gnu::always_inline]] inline double rounded_to_odd(double value, double lost) {
+  const std::uint64_t bits = std::bit_cast<std::uint64_t>(value);
+  const std::uint64_t inwards = (bits ^ std::bit_cast<std::uint64_t>(lost)) >> 63;
+  const std::uint64_t odd = bits + ((1 - 2 * inwards) & ((bits & 1) - 1));
+  return lost == 0 ? value : std::bit_cast<double>(odd);
+}
+
 // x·y + z, rounded once on every level: without an instruction for it by rounding to odd
 // (Boldo and Melquiond 2008, "Emulation of a FMA and correctly rounded sums"), for operands
 // and results far from overflow and underflow.
@@ -74,19 +104,136 @@ struct Bernoulli {
   const double tail = left + below;
   const double tail_taken = tail - left;
   const double lost = (left - (tail - tail_taken)) + (below - tail_taken);
-  // an inexact tail with an even last bit is moved one step, towards what was lost
-  const std::uint64_t bits = std::bit_cast<std::uint64_t>(tail);
-  const std::uint64_t inwards = (bits ^ std::bit_cast<std::uint64_t>(lost)) >> 63;
-  const std::uint64_t odd = bits + ((1 - 2 * inwards) & ((bits & 1) - 1));
-  return sum + (lost == 0 ? tail : std::bit_cast<double>(odd));
+  return sum + rounded_to_odd(tail, lost);
+#endif
+}
+
+// The same in float32: the product of two is exact in double, and the sum, rounded to odd
+// there, rounds once more as if it had been exact.
+[[gnu::always_inline]] inline float fused_exactly(float x, float y, float z) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+  return std::fma(x, y, z);
+#else
+  const double product = static_cast<double>(x) * static_cast<double>(y);
+  const double term = static_cast<double>(z);
+  const double sum = product + term;
+  const double taken = sum - product;
+  const double lost = (product - (sum - taken)) + (term - taken);
+  return static_cast<float>(rounded_to_odd(sum, lost));
 #endif
 }
 
 // ------------------------------------------------------------------------------------ float32
 
+// exp(-a), a >= 0, to 2^-26; NaN stays NaN. With n = a/ln2, rounded, and u = n·ln2 - a: exp(u) is
+// 1 + u + u²·q(u), q of degree 4 (scripts/coefficients.py). n reaches 151, beyond which every
+// result has rounded to 0; powers of two below the smallest normal number take two steps.
+[[gnu::always_inline]] inline Parts<float> exp_negative(float a) {
+  const float x = a > 105.0f ? 105.0f : a;
+  const float shifted = fused_exactly(x, 0x1.715476p0f, 0x1.8p23f);
+  const float n = shifted - 0x1.8p23f;
+  const float above = fused_exactly(n, 0x1.62e4p-1f, -x);  // exact: ln2 to 16 bits
+  const float u = fused_exactly(n, 0x1.7f7d1cp-20f, above);
+  const float u_low = fused_exactly(n, 0x1.7f7d1cp-20f, above - u);
+  float q = 0x1.6d10fcp-10f;
+  q = fused_exactly(q, u, 0x1.120b62p-7f);
+  q = fused_exactly(q, u, 0x1.55551ap-5f);
+  q = fused_exactly(q, u, 0x1.5554dep-3f);
+  q = fused_exactly(q, u, 0.5f);
+  const float square = u * u;
+  const float s = fused_exactly(square, q, u);
+  const float s_low = fused_exactly(square, q, u - s) + u_low;
+  const Parts<float> m = ordered_sum(1.0f, s);
+  const std::uint32_t lower = std::bit_cast<std::uint32_t>(shifted) << 23;
+  const float power = std::bit_cast<float>((std::uint32_t{127 + 24} << 23) - lower);  // 2^(24-n)
+  return {m.high * power * 0x1p-24f, (m.low + s_low) * power * 0x1p-24f};
+}
+
+// (linear + log1p(e)) to 0.9 ulp, for the e of a >= 0 and linear >= 0.
+// Up to a = 0.85, where log1p(e) has lost what a knows: ln2 - a/2 + a²·g(a²), the even part being
+// log(cosh(a/2)). Beyond: e + e²·w(e), e <= 0.43. The large terms are added exactly, the small
+// rest last.
+[[gnu::always_inline]] inline float add_log1p(float linear, float a, Parts<float> e) {
+  float w = -0x1.3fe01p-5f;
+  w = fused_exactly(w, e.high, 0x1.a97456p-4f);
+  w = fused_exactly(w, e.high, -0x1.40d724p-3f);
+  w = fused_exactly(w, e.high, 0x1.96bda8p-3f);
+  w = fused_exactly(w, e.high, -0x1.ffcddep-3f);
+  w = fused_exactly(w, e.high, 0x1.5554aep-2f);
+  w = fused_exactly(w, e.high, -0.5f);
+  const float bend = e.high * w;
+  const float far = fused_exactly(e.high, bend, fused_exactly(e.low, bend, e.low));
+  const float square = a * a;
+  float g = -0x1.8a5fc8p-16f;
+  g = fused_exactly(g, square, 0x1.6ac69cp-12f);
+  g = fused_exactly(g, square, -0x1.555254p-8f);
+  g = fused_exactly(g, square, 0x1.fffffep-4f);
+  const float near = fused_exactly(square, g, -0x1.05c61p-29f);  // ln2 = 0x1.62e43p-1 less this
+  const bool small = a < 0.85f;
+  const Parts<float> sum =
+      ordered_sum(small ? 0x1.62e43p-1f : linear, small ? fused_exactly(-0.5f, a, linear) : e.high);
+  const float rest = sum.low + (small ? near : far);
+  return sum.high + (sum.high == std::numeric_limits<float>::infinity() ? 0.0f : rest);
+}
+
+// (n.high + n.low) / (d.high + d.low); `inverse` is 1/d.high.
+[[gnu::always_inline]] inline Parts<float> quotient(Parts<float> n, Parts<float> d, float inverse) {
+  const float q = n.high * inverse;
+  const float remainder = fused_exactly(-q, d.high, n.high) + fused_exactly(-q, d.low, n.low);
+  return {q, remainder * inverse};
+}
+
+// A row whose label masses add to 1.
+[[gnu::always_inline]] inline Bernoulli<float> bernoulli(float positive, float negative, float z) {
+  const float a = std::fabs(z);
+  const Parts<float> e = exp_negative(a);
+  const float wrong = z >= 0 ? negative : positive;
+  const float linear = wrong == 0 ? 0.0f : wrong * a;  // 0·inf is 0 here
+  const float constant = z >= 0 ? negative : -positive;
+  const float factor = z >= 0 ? -positive : negative;
+  const Parts<float> error = {fused_exactly(factor, e.high, constant), factor * e.low};
+  Parts<float> d = ordered_sum(1.0f, e.high);
+  d.low += e.low;
+  const float inverse = 1.0f / d.high;
+  return {add_log1p(linear, a, e), rounded(quotient(error, d, inverse)),
+          rounded(quotient(quotient(e, d, inverse), d, inverse))};
+}
+
+// -log p where `one`, else -log(1 - p), to 0.9 ulp; infinite where the argument is 0. That is
+// m·2^k with √½ <= m < √2, and log(1 + f) = f + f²·w(f) for f = m - 1, which is exact also where
+// 1 - p is not. Coefficients: scripts/coefficients.py.
+[[gnu::always_inline]] inline float surprise(bool one, float p) {
+  constexpr std::uint32_t kRootHalf = 0x3f3504f3, kOne = 0x3f800000, kFraction = 0x007fffff;
+  const float u = one ? p : 1.0f - p;
+  const bool tiny = u < 0x1p-126f;
+  const float safe = u > 0 ? (tiny ? u * 0x1p24f : u) : 1.0f;
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(safe) + (kOne - kRootHalf);
+  const std::int32_t exponent = static_cast<std::int32_t>(bits >> 23) - 127;
+  const float m = std::bit_cast<float>((bits & kFraction) + kRootHalf);
+  const float scale = std::bit_cast<float>(static_cast<std::uint32_t>(127 - exponent) << 23);
+  const float f = one ? m - 1.0f : fused_exactly(-p, scale, scale - 1.0f);
+  float w = -0x1.3a4ff6p-4f;
+  w = fused_exactly(w, f, 0x1.048f72p-3f);
+  w = fused_exactly(w, f, -0x1.0cda32p-3f);
+  w = fused_exactly(w, f, 0x1.22ea5ap-3f);
+  w = fused_exactly(w, f, -0x1.548382p-3f);
+  w = fused_exactly(w, f, 0x1.99a012p-3f);
+  w = fused_exactly(w, f, -0x1.00020cp-2f);
+  w = fused_exactly(w, f, 0x1.555554p-2f);
+  w = fused_exactly(w, f, -0x1.fffffep-2f);
+  const float k = static_cast<float>(exponent) - (tiny ? 24.0f : 0.0f);
+  const Parts<float> main = ordered_sum(k * 0x1.62e4p-1f, f);  // exact: ln2 to 16 bits
+  const float rest = fused_exactly(f * f, w, fused_exactly(k, 0x1.7f7d1cp-20f, main.low));
+  return u > 0 ? 0.0f - (main.high + rest) : u == 0 ? std::numeric_limits<float>::infinity() : u;
+}
+
+// ------------------------------------------------------------------------- float32, in double
+//
+// What is not asked of ten million rows at a time: computed in double to 2^-33, rounded once.
+
 // exp(-a), a >= 0, to 2^-34; NaN stays NaN. Beyond 110 every float32 result has rounded to 0.
 // Coefficients: scripts/coefficients.py, degree 7 on |r| <= ln2/2.
-[[gnu::always_inline]] inline double exp_negative(double a) {
+[[gnu::always_inline]] inline double exp_short(double a) {
   const double x = a > 110.0 ? -110.0 : -a;
   const double shifted = fused_exactly(x, kInverseLn2, kRounder);
   const double n = shifted - kRounder;
@@ -117,7 +264,7 @@ struct Bernoulli {
 
 // log1p(e) for 0 <= e <= 1, to 2^-35, without a division.
 // Coefficients: scripts/coefficients.py, log1p(e)/e of degree 12 in e.
-[[gnu::always_inline]] inline double log1p_unit(double e) {
+[[gnu::always_inline]] inline double log1p_short(double e) {
   double p = 0x1.a0d0de7fa0aeap-11;
   p = fused_exactly(p, e, -0x1.8cc7aa9740b75p-8);
   p = fused_exactly(p, e, 0x1.62447f9e11576p-6);
@@ -135,17 +282,6 @@ struct Bernoulli {
 }
 
 // ------------------------------------------------------------------------------------ float64
-
-// A number as an unevaluated sum, low below half an ulp of high.
-struct Pair {
-  double high, low;
-};
-
-// The sum of two doubles, exactly; |x| >= |y| or x = 0.
-[[gnu::always_inline]] inline Pair ordered_sum(double x, double y) {
-  const double high = x + y;
-  return {high, (x - high) + y};
-}
 
 // exp(-a), a >= 0, to 2^-57; results below the normal range are rounded to high alone.
 // exp(r) = 1 + r + r²·q(r), Taylor's series to r^13 with a remainder below 2^-57.
@@ -219,46 +355,51 @@ struct Pair {
   return {q, (remainder + (n.low - q * d.low)) * inverse};
 }
 
-[[gnu::always_inline]] inline double rounded(Pair p) { return p.high + p.low; }
-
-// ----------------------------------------------------------------------------- one row of either
+// ------------------------------------------------------------------------------ rows of doubles
 
 // With `Plain`, A + B is 1. Label masses are 0 or 1 exactly where labels are.
-template <class Real, bool Plain>
-[[gnu::always_inline]] inline Bernoulli bernoulli(double positive, double negative, double z) {
+template <bool Plain>
+[[gnu::always_inline]] inline Bernoulli<double> bernoulli(double positive, double negative,
+                                                          double z) {
   const double a = std::fabs(z);
   const double wrong = z >= 0 ? negative : positive;
   const double linear = wrong == 0 ? 0.0 : wrong * a;  // 0·inf is 0 here
-  if constexpr (sizeof(Real) == sizeof(float)) {
-    const double e = exp_negative(a);
-    const double inverse = 1.0 / (1.0 + e);
-    const double logarithm = log1p_unit(e);
-    const double signed_error = z >= 0 ? negative - positive * e : negative * e - positive;
-    const double curvature = e * inverse * inverse;
-    if constexpr (Plain) return {linear + logarithm, signed_error * inverse, curvature};
-    const double both = positive + negative;
-    return {linear + both * logarithm, signed_error * inverse, both * curvature};
-  } else {
-    const Pair e = exp_negative_pair(a);
-    Pair d = ordered_sum(1.0, e.high);
-    d.low += e.low;
-    const double inverse = 1.0 / d.high;
-    const Pair error = {
-        z >= 0 ? fused(-positive, e.high, negative) : fused(negative, e.high, -positive),
-        z >= 0 ? -positive * e.low : negative * e.low};
-    const double gradient = rounded(quotient(error, d, inverse));
-    const double curvature = rounded(quotient(quotient(e, d, inverse), d, inverse));
-    if constexpr (Plain) return {add_log1p_unit(linear, e), gradient, curvature};
-    const double both = positive + negative;
-    return {fused(both, add_log1p_unit(0.0, e), linear), gradient, both * curvature};
-  }
+  const Pair e = exp_negative_pair(a);
+  Pair d = ordered_sum(1.0, e.high);
+  d.low += e.low;
+  const double inverse = 1.0 / d.high;
+  const Pair error = {
+      z >= 0 ? fused(-positive, e.high, negative) : fused(negative, e.high, -positive),
+      z >= 0 ? -positive * e.low : negative * e.low};
+  const double gradient = rounded(quotient(error, d, inverse));
+  const double curvature = rounded(quotient(quotient(e, d, inverse), d, inverse));
+  if constexpr (Plain) return {add_log1p_unit(linear, e), gradient, curvature};
+  const double both = positive + negative;
+  return {fused(both, add_log1p_unit(0.0, e), linear), gradient, both * curvature};
+}
+
+// A float32 row of any masses; where they add to 1, as without pos_weight.
+[[gnu::always_inline]] inline Bernoulli<double> bernoulli_short(double positive, double negative,
+                                                                double z) {
+  const double both = positive + negative;
+  const Bernoulli<float> plain =
+      bernoulli(static_cast<float>(positive), static_cast<float>(negative), static_cast<float>(z));
+  const double a = std::fabs(z);
+  const double wrong = z >= 0 ? negative : positive;
+  const double linear = wrong == 0 ? 0.0 : wrong * a;
+  const double e = exp_short(a);
+  const double inverse = 1.0 / (1.0 + e);
+  const double error = z >= 0 ? negative - positive * e : negative * e - positive;
+  return {both == 1 ? plain.loss : linear + both * log1p_short(e),
+          both == 1 ? plain.gradient : error * inverse,
+          both == 1 ? plain.hessian : both * (e * inverse * inverse)};
 }
 
 // σ(z) = 1/(1 + e) on the right, e/(1 + e) on the left.
 template <class Real>
 [[gnu::always_inline]] inline double sigmoid(double z) {
   if constexpr (sizeof(Real) == sizeof(float)) {
-    const double e = exp_negative(std::fabs(z));
+    const double e = exp_short(std::fabs(z));
     return (z >= 0 ? 1.0 : e) / (1.0 + e);
   } else {
     const Pair e = exp_negative_pair(std::fabs(z));
@@ -355,6 +496,16 @@ template <class Real>
   return p == p ? of_positive + of_negative : p;
 }
 
+// The same for a float32 row of any masses; where the label is 0 or 1, as without weights.
+[[gnu::always_inline]] inline double loss_from_probability_short(double positive, double negative,
+                                                                 double p, double limit) {
+  const float single = static_cast<float>(p);
+  const bool hard = (positive == 1 && negative == 0) || (positive == 0 && negative == 1);
+  const double soft = loss_from_probability<float>(positive, negative, p, limit);
+  const double plain = surprise(positive == 1, single);
+  return !(hard && single == p) ? soft : plain > limit ? limit : plain;
+}
+
 // With respect to p.
 [[gnu::always_inline]] inline double derivative_from_probability(double positive, double negative,
                                                                  double p) {
@@ -386,15 +537,15 @@ template <class Real>
 // Lin et al. (2017), "Focal loss for dense object detection". σ^γ is an exponential of
 // γ·softplus(-t), so its error grows with that: a few ulp plus γ·|t|/2 of them.
 template <class Real>
-[[gnu::always_inline]] inline Bernoulli focal_term(double t, double gamma) {
+[[gnu::always_inline]] inline Bernoulli<double> focal_term(double t, double gamma) {
   const auto exponential = [](double a) {
-    if constexpr (sizeof(Real) == sizeof(float)) return exp_negative(a);
+    if constexpr (sizeof(Real) == sizeof(float)) return exp_short(a);
     return exp_negative_pair(a).high;
   };
   const double size = std::fabs(t);
   const double e = exponential(size);
   const double logarithm = [e] {
-    if constexpr (sizeof(Real) == sizeof(float)) return log1p_unit(e);
+    if constexpr (sizeof(Real) == sizeof(float)) return log1p_short(e);
     return add_log1p_unit(0.0, {e, 0.0});
   }();
   const double inverse = 1.0 / (1.0 + e);
@@ -408,9 +559,9 @@ template <class Real>
 }
 
 template <class Real>
-[[gnu::always_inline]] inline Bernoulli focal(double positive, double negative, double z,
-                                              double gamma) {
-  const Bernoulli no = focal_term<Real>(z, gamma), yes = focal_term<Real>(-z, gamma);
+[[gnu::always_inline]] inline Bernoulli<double> focal(double positive, double negative, double z,
+                                                      double gamma) {
+  const Bernoulli<double> no = focal_term<Real>(z, gamma), yes = focal_term<Real>(-z, gamma);
   const auto times = [](double mass, double value) { return mass == 0 ? 0.0 : mass * value; };
   const double loss = times(positive, yes.loss) + times(negative, no.loss);
   return {z == z ? loss : z, negative * no.gradient - positive * yes.gradient,

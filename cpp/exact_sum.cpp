@@ -23,13 +23,21 @@ void ExactSum::add(double term) {
   }
   std::uint64_t mantissa = bits & ((std::uint64_t{1} << 52) - 1);
   if (exponent != 0) mantissa |= std::uint64_t{1} << 52;
-  // value = mantissa · 2^(max(exponent, 1) - 1075); its lowest bit in digits of 2^-1088:
-  const int position = (exponent == 0 ? 1 : exponent) - 1075 - kLowestBit;
+  add_bits(mantissa, (exponent == 0 ? 1 : exponent) - 1075, bits >> 63 ? -1 : 1);
+}
+
+void ExactSum::add_units(std::int64_t count, int exponent) {
+  const auto bits = static_cast<std::uint64_t>(count);
+  add_bits(count < 0 ? 0 - bits : bits, exponent, count < 0 ? -1 : 1);
+}
+
+// magnitude·2^exponent, times the sign: three digits of 32 bits
+void ExactSum::add_bits(std::uint64_t magnitude, int exponent, std::int64_t sign) {
+  const int position = exponent - kLowestBit;
   const int digit = position >> 5;
   const int shift = position & 31;
-  const std::uint64_t low = mantissa << shift;  // bits beyond 64 are taken from `high`
-  const std::uint64_t high = shift == 0 ? 0 : mantissa >> (64 - shift);
-  const std::int64_t sign = bits >> 63 ? -1 : 1;
+  const std::uint64_t low = magnitude << shift;  // bits beyond 64 are taken from `high`
+  const std::uint64_t high = shift == 0 ? 0 : magnitude >> (64 - shift);
   limbs_[digit] += sign * static_cast<std::int64_t>(low & 0xffffffff);
   limbs_[digit + 1] += sign * static_cast<std::int64_t>(low >> 32);
   limbs_[digit + 2] += sign * static_cast<std::int64_t>(high);

@@ -22,6 +22,8 @@ class ExactSum {
 
   void add(double term);
   void add(const ExactSum& other);
+  // count·2^exponent, for exponents from kLowestBit up to 900
+  void add_units(std::int64_t count, int exponent);
 
   // The sum, rounded once, half to even; beyond the largest double it is infinite.
   double value() const;
@@ -30,6 +32,7 @@ class ExactSum {
   static ExactSum from_state(const State& state);
 
  private:
+  void add_bits(std::uint64_t magnitude, int exponent, std::int64_t sign);
   void count_special(double term);
   void carry();
   double rounded() const;

@@ -43,7 +43,7 @@ void add(const Column& column, std::ptrdiff_t rows, ExactSum& sum) {
   for (std::ptrdiff_t first = 0; first < rows; first += kTile) {
     const std::ptrdiff_t n = std::min(kTile, rows - first);
     load(column, first, n, tile);
-    add_tile<53>(tile, n, sum);
+    add_any_tile(tile, n, sum);
   }
 }
 

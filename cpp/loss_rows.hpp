@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "bernoulli.hpp"
 #include "columns.hpp"
@@ -13,69 +14,126 @@
 
 namespace logloss::LOGLOSS_LEVEL {
 
-// Rounds to a multiple of `grid` for |value| < 2^51·grid.
-inline double on_grid(double value, double grid) {
-  const double shift = 0x1.8p52 * grid;
-  return (value + shift) - shift;
+// Sums in fixed point. Adding 2^52 units to a value that is not below 0 leaves, in the low 52
+// bits of the result, the number of units in it, rounded; subtracting them again leaves the rest,
+// exactly, for the next window, whose units are 2^-52 of these. Integers add without rounding, in
+// any order. Rests have signs: from the second window on, 1½·2^52 units keep the sum in its binade.
+template <int kWindows>
+struct Windows {
+  int exponent[kWindows];  // of the units
+  double shift[kWindows];
+
+  // For values of [0, 2^top), or, with `sign`, of (-2^top, 2^top).
+  constexpr Windows(int top, bool sign) {
+    for (int k = 0; k < kWindows; ++k) {
+      exponent[k] = top + (sign ? 1 : 0) - 52 * (k + 1);
+      const double highest = std::bit_cast<double>(std::uint64_t(1023 + 52 + exponent[k]) << 52);
+      shift[k] = (sign || k > 0 ? 1.5 : 1.0) * highest;
+    }
+  }
+};
+
+struct Counts {
+  std::uint64_t units[5] = {};
+  double smallest = kInfinity;  // size; not counting 0
+  double largest = 0;  // of values that have no sign; above all others if one has, or is NaN
+};
+
+template <int kWindows, class T>
+Counts count(const T* values, std::ptrdiff_t n, const Windows<kWindows>& windows) {
+  // as integers, the bits of numbers without a sign are ordered as these are, NaN highest
+  using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+  constexpr bool kWide = kWindows > 3;  // more than the last bit of any float32 asks for
+  const auto take = [&windows](int k, double& rest, std::uint64_t& units) {
+    const double shifted = rest + windows.shift[k];
+    units += std::bit_cast<std::uint64_t>(shifted);
+    rest -= shifted - windows.shift[k];
+  };
+  std::uint64_t first = 0, second = 0, third = 0, fourth = 0, fifth = 0;
+  Bits largest = 0, smallest = ~Bits{0};
+#pragma omp simd reduction(+ : first, second, third, fourth, fifth) reduction(min : smallest) \
+    reduction(max : largest)
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const Bits bits = std::bit_cast<Bits>(values[i]);
+    largest = bits > largest ? bits : largest;
+    double rest = static_cast<double>(values[i]);
+    if constexpr (kWide) {
+      const Bits less = (bits & ~Bits{0} >> 1) - 1;  // 0 becomes the largest
+      smallest = less < smallest ? less : smallest;
+    }
+    take(0, rest, first);
+    take(1, rest, second);
+    take(2, rest, third);
+    if constexpr (kWide) {
+      take(3, rest, fourth);
+      take(4, rest, fifth);
+    }
+  }
+  Counts counts{{first, second, third, fourth, fifth}};
+  for (int k = 0; k < kWindows; ++k) {
+    counts.units[k] -=
+        static_cast<std::uint64_t>(n) * std::bit_cast<std::uint64_t>(windows.shift[k]);
+  }
+  const T size = std::bit_cast<T>(largest);
+  counts.largest = size >= 0 ? size : kInfinity;
+  if (smallest != ~Bits{0}) counts.smallest = std::bit_cast<T>(smallest + 1);
+  return counts;
 }
 
-// Grids, and what lies between them. Each value is split at grids so coarse that the parts of
-// a whole tile add in a double without rounding, in any order: multiples of 2^-34 that sum to
-// less than 2^17 need 51 bits, and so on down. What one grid leaves is below 2^-35 and adds exactly
-// where its last bit is 2^-78 or more; what three leave, below 2^-121, where it is 2^-164.
-inline constexpr double kGrids[] = {0x1p-34, 0x1p-77, 0x1p-120};
-inline constexpr double kLargestSum = 0x1p17;  // so that every value is below it too
-template <int kBits>
-inline constexpr double kSmallestOfOne = kBits == 24 ? 0x1p-55 : 0x1p-26;
-template <int kBits>
-inline constexpr double kSmallestOfThree = kBits == 24 ? 0x0p0 : 0x1p-112;
-
-// What three grids make of a tile whose parts on the first one are already summed.
-inline void add_fine_parts(const double* values, std::ptrdiff_t n, ExactSum& sum) {
-  double second = 0, third = 0, last = 0;
-#pragma omp simd reduction(+ : second, third, last)
-  for (std::ptrdiff_t i = 0; i < n; ++i) {
-    const double fine = values[i] - on_grid(values[i], kGrids[0]);
-    const double coarse = on_grid(fine, kGrids[1]);
-    const double finer = fine - coarse;
-    const double less_coarse = on_grid(finer, kGrids[2]);
-    second += coarse;
-    third += less_coarse;
-    last += finer - less_coarse;
+template <int kWindows>
+void add_counts(const Counts& counts, const Windows<kWindows>& windows, ExactSum& sum) {
+  for (int k = 0; k < kWindows; ++k) {
+    sum.add_units(static_cast<std::int64_t>(counts.units[k]), windows.exponent[k]);
   }
-  for (const double part : {second, third, last}) sum.add(part);
 }
 
-// Add a tile of doubles of `kBits` significant bits to an exact sum: in two or four additions
-// where the grids fit, value by value where they do not. Returns whether all are finite.
-template <int kBits>
-bool add_tile(const double* values, std::ptrdiff_t n, ExactSum& sum) {
-  double total = 0, smallest = kInfinity, first = 0, rest = 0;
-#pragma omp simd reduction(min : smallest) reduction(+ : total, first, rest)
+// Whether the last bit of a double of this size is a multiple of a unit.
+inline bool is_fine_enough(double smallest, int exponent) {
+  return smallest >= std::ldexp(1.0, exponent + 52);
+}
+
+// Add a tile of values of any size and sign: value by value where five windows do not hold them.
+// Returns whether all are finite.
+template <class T>
+bool add_any_tile(const T* values, std::ptrdiff_t n, ExactSum& sum) {
+  double largest = 0;
   for (std::ptrdiff_t i = 0; i < n; ++i) {
-    const double size = std::fabs(values[i]);
-    const double counted = kBits == 24 || size > 0 ? size : kInfinity;
-    smallest = counted < smallest ? counted : smallest;
-    total += size;
-    const double coarse = on_grid(values[i], kGrids[0]);
-    first += coarse;
-    rest += values[i] - coarse;
+    const double size = std::fabs(static_cast<double>(values[i]));
+    largest = size <= largest ? largest : size;  // NaN stays
   }
-  const bool finite = total - total == 0;
-  if (finite && total < kLargestSum && smallest >= kSmallestOfOne<kBits>) {
-    sum.add(first);
-    sum.add(rest);
-  } else if (finite && total < kLargestSum && smallest >= kSmallestOfThree<kBits>) {
-    sum.add(first);
-    add_fine_parts(values, n, sum);
-  } else {
-    for (std::ptrdiff_t i = 0; i < n; ++i) sum.add(values[i]);
+  const bool finite = largest < kInfinity;
+  int top = 0;
+  std::frexp(finite ? largest : 0.0, &top);
+  if (finite && top < 900 && top > -700) {
+    const Windows<5> windows(top, true);
+    const Counts counts = count(values, n, windows);
+    if (is_fine_enough(counts.smallest, windows.exponent[4])) {
+      add_counts(counts, windows, sum);
+      return true;
+    }
   }
+  for (std::ptrdiff_t i = 0; i < n; ++i) sum.add(static_cast<double>(values[i]));
   return finite;
 }
 
-inline std::ptrdiff_t first_outside(const double* values, std::ptrdiff_t n, double low,
-                                    double high) {
+// Add a tile of losses of `Real`, which fill windows from 2^7 down nearly always.
+template <class Real, class T>
+bool add_tile(const T* losses, std::ptrdiff_t n, ExactSum& sum) {
+  constexpr bool kSingle = sizeof(Real) == sizeof(float);  // multiples of 2^-149, all of them
+  constexpr int kWindows = kSingle ? 3 : 5;
+  constexpr int kTop = 7;
+  const Windows<kWindows> windows(kTop, false);
+  const Counts counts = count(losses, n, windows);
+  if (counts.largest < 1 << kTop &&
+      (kSingle || is_fine_enough(counts.smallest, windows.exponent[kWindows - 1]))) {
+    add_counts(counts, windows, sum);
+    return true;
+  }
+  return add_any_tile(losses, n, sum);
+}
+
+template <class Real>
+std::ptrdiff_t first_outside(const Real* values, std::ptrdiff_t n, Real low, Real high) {
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     if (!(values[i] >= low && values[i] <= high)) return i;
   }
@@ -83,8 +141,9 @@ inline std::ptrdiff_t first_outside(const double* values, std::ptrdiff_t n, doub
 }
 
 // Whether all values lie in [low, high]; NaN does not.
-inline bool all_within(const double* values, std::ptrdiff_t n, double low, double high) {
-  std::ptrdiff_t outside = 0;
+template <class Real>
+bool all_within(const Real* values, std::ptrdiff_t n, Real low, Real high) {
+  int outside = 0;
   for (std::ptrdiff_t i = 0; i < n; ++i) outside += !(values[i] >= low && values[i] <= high);
   return outside == 0;
 }
@@ -157,7 +216,7 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
   if (task.loss != nullptr || task.sum != nullptr) {
     round_and_weigh<Real>(tile.loss, weight, n);
     if (task.loss != nullptr) store<Real>(tile.loss, first, n, task.loss);
-    if (task.sum != nullptr) add_tile<std::numeric_limits<Real>::digits>(tile.loss, n, *task.sum);
+    if (task.sum != nullptr) add_tile<Real>(tile.loss, n, *task.sum);
   }
   if (task.gradient != nullptr) {
     round_and_weigh<Real>(tile.gradient, weight, n);
@@ -172,8 +231,15 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
 template <class Real, bool Plain>
 struct TileRow {
   const Tile& tile;
-  [[gnu::always_inline]] Bernoulli operator()(std::ptrdiff_t i) const {
-    return bernoulli<Real, Plain>(tile.positive[i], tile.negative[i], tile.score[i]);
+  [[gnu::always_inline]] auto operator()(std::ptrdiff_t i) const {
+    if constexpr (sizeof(Real) == sizeof(double)) {
+      return bernoulli<Plain>(tile.positive[i], tile.negative[i], tile.score[i]);
+    } else if constexpr (Plain) {
+      return bernoulli(static_cast<float>(tile.positive[i]), static_cast<float>(tile.negative[i]),
+                       static_cast<float>(tile.score[i]));
+    } else {
+      return bernoulli_short(tile.positive[i], tile.negative[i], tile.score[i]);
+    }
   }
 };
 
@@ -181,7 +247,7 @@ template <class Real>
 struct FocalRow {
   const Tile& tile;
   double gamma;
-  [[gnu::always_inline]] Bernoulli operator()(std::ptrdiff_t i) const {
+  [[gnu::always_inline]] Bernoulli<double> operator()(std::ptrdiff_t i) const {
     return focal<Real>(tile.positive[i], tile.negative[i], tile.score[i], gamma);
   }
 };
@@ -191,14 +257,14 @@ template <class Row>
 void evaluate(const LossTask& task, std::ptrdiff_t n, Tile& tile, const Row& row) {
   if (task.hessian != nullptr) {
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-      const Bernoulli values = row(i);
+      const auto values = row(i);
       tile.loss[i] = values.loss;
       tile.gradient[i] = values.gradient;
       tile.hessian[i] = values.hessian;
     }
   } else if (task.gradient != nullptr) {
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-      const Bernoulli values = row(i);
+      const auto values = row(i);
       tile.loss[i] = values.loss;
       tile.gradient[i] = values.gradient;
     }
@@ -215,36 +281,43 @@ const T* direct(const Column& column, Type type) {
   return dense && aligned ? static_cast<const T*>(column.data) : nullptr;
 }
 
+// 1 - y, rounded once to Real; an integer label fits into Real.
 template <class Real, class Label>
-struct PlainRow {
-  const Label* y;
-  const Real* z;
-  [[gnu::always_inline]] Bernoulli operator()(std::ptrdiff_t i) const {
-    const double positive = static_cast<double>(y[i]);
-    return bernoulli<Real, true>(positive, 1.0 - positive, static_cast<double>(z[i]));
-  }
-};
+[[gnu::always_inline]] inline Real other(Label y) {
+  using Wide = std::conditional_t<std::is_same_v<Label, double>, double, Real>;
+  return static_cast<Real>(Wide{1} - static_cast<Wide>(y));
+}
 
-// Rows without weights, straight from memory to memory; only the losses pass through a tile.
+// The row of a label and a logit as they lie in memory.
+template <class Label>
+[[gnu::always_inline]] inline Bernoulli<float> plain_row(Label y, float z) {
+  return bernoulli(static_cast<float>(y), other<float>(y), z);
+}
+
+template <class Label>
+[[gnu::always_inline]] inline Bernoulli<double> plain_row(Label y, double z) {
+  return bernoulli<true>(static_cast<double>(y), other<double>(y), z);
+}
+
+// Rows without weights, straight from memory to memory.
 template <class Real, class Label>
 void plain_rows(const Label* __restrict y, const Real* __restrict z, std::ptrdiff_t n,
-                double* __restrict loss, Real* __restrict gradient, Real* __restrict hessian) {
-  const PlainRow<Real, Label> row{y, z};
+                Real* __restrict loss, Real* __restrict gradient, Real* __restrict hessian) {
   if (hessian != nullptr) {
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-      const Bernoulli values = row(i);
-      loss[i] = static_cast<Real>(values.loss);
-      gradient[i] = static_cast<Real>(values.gradient);
-      hessian[i] = static_cast<Real>(values.hessian);
+      const Bernoulli<Real> values = plain_row(y[i], z[i]);
+      loss[i] = values.loss;
+      gradient[i] = values.gradient;
+      hessian[i] = values.hessian;
     }
   } else if (gradient != nullptr) {
     for (std::ptrdiff_t i = 0; i < n; ++i) {
-      const Bernoulli values = row(i);
-      loss[i] = static_cast<Real>(values.loss);
-      gradient[i] = static_cast<Real>(values.gradient);
+      const Bernoulli<Real> values = plain_row(y[i], z[i]);
+      loss[i] = values.loss;
+      gradient[i] = values.gradient;
     }
   } else {
-    for (std::ptrdiff_t i = 0; i < n; ++i) loss[i] = static_cast<Real>(row(i).loss);
+    for (std::ptrdiff_t i = 0; i < n; ++i) loss[i] = plain_row(y[i], z[i]).loss;
   }
 }
 
@@ -257,16 +330,16 @@ bool all_labels(const T* y, std::ptrdiff_t n) {
 
 template <class Real, class Label>
 void plain_tile(const LossTask& task, const Label* y, const Real* z, std::ptrdiff_t first,
-                std::ptrdiff_t n, Tile& tile, LossReport& report) {
+                std::ptrdiff_t n, Real* buffer, Tile& tile, LossReport& report) {
   const auto at = [first](void* out) {
     return out == nullptr ? nullptr : static_cast<Real*>(out) + first;
   };
+  Real* const loss = task.loss != nullptr ? at(task.loss) : buffer;
   // a Hessian is never asked for without the gradient
-  plain_rows<Real, Label>(y, z, n, tile.loss, at(task.gradient), at(task.hessian));
-  if (task.loss != nullptr) store<Real>(tile.loss, first, n, task.loss);
+  plain_rows<Real, Label>(y, z, n, loss, at(task.gradient), at(task.hessian));
   const bool finite = task.sum != nullptr
-                          ? add_tile<std::numeric_limits<Real>::digits>(tile.loss, n, *task.sum)
-                          : all_within(tile.loss, n, 0.0, kInfinity);
+                          ? add_tile<Real>(loss, n, *task.sum)
+                          : all_within<Real>(loss, n, 0, std::numeric_limits<Real>::infinity());
   if (!finite) {  // what breaks a rule is looked for only where a loss is NaN or infinite
     load(task.score, first, n, tile.score);
     note(report.bad_score, tile.score, first, n, -kInfinity, kInfinity);
@@ -277,26 +350,39 @@ void plain_tile(const LossTask& task, const Label* y, const Real* z, std::ptrdif
   }
 }
 
-template <class Real>
-LossReport plain_losses(const LossTask& task, const Real* z) {
+// Calls visit(labels, first, n) for tile after tile, the labels as they lie in memory where that
+// is a common type, as doubles otherwise.
+template <class Visit>
+void each_tile(const LossTask& task, Tile& tile, const Visit& visit) {
   const std::uint8_t* bytes = nullptr;  // a negative int8 is above 1 as a byte
   for (const Type type : {Type::uint8, Type::boolean, Type::int8}) {
     if (bytes == nullptr) bytes = direct<std::uint8_t>(task.label, type);
   }
+  const std::int64_t* integers = direct<std::int64_t>(task.label, Type::int64);
   const float* floats = direct<float>(task.label, Type::float32);
-  LossReport report;
-  Tile tile;
   for (std::ptrdiff_t first = 0; first < task.n; first += kTile) {
     const std::ptrdiff_t n = std::min(kTile, task.n - first);
     if (bytes != nullptr) {
-      plain_tile<Real>(task, bytes + first, z + first, first, n, tile, report);
+      visit(bytes + first, first, n);
+    } else if (integers != nullptr) {
+      visit(integers + first, first, n);
     } else if (floats != nullptr) {
-      plain_tile<Real>(task, floats + first, z + first, first, n, tile, report);
+      visit(floats + first, first, n);
     } else {
       load(task.label, first, n, tile.positive);
-      plain_tile<Real>(task, tile.positive, z + first, first, n, tile, report);
+      visit(tile.positive, first, n);
     }
   }
+}
+
+template <class Real>
+LossReport plain_losses(const LossTask& task, const Real* z) {
+  LossReport report;
+  Tile tile;
+  alignas(64) Real loss[kTile];
+  each_tile(task, tile, [&](const auto* y, std::ptrdiff_t first, std::ptrdiff_t n) {
+    plain_tile<Real>(task, y, z + first, first, n, loss, tile, report);
+  });
   return report;
 }
 
@@ -326,32 +412,72 @@ LossReport losses_from_logits_as(const LossTask& task) {
   return report;
 }
 
+// Probabilities of any masses, clipped as asked.
+template <class Real>
+void probability_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, Tile& tile,
+                      LossReport& report) {
+  load_masses(task, first, n, tile, report);
+  load(task.score, first, n, tile.score);
+  note(report.bad_score, tile.score, first, n, 0.0, 1.0);
+  if (task.low > 0 || task.high < 1) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const double p = tile.score[i];
+      tile.score[i] = p < task.low ? task.low : p > task.high ? task.high : p;
+    }
+  }
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const auto loss =
+        sizeof(Real) == sizeof(float) ? loss_from_probability_short : loss_from_probability<double>;
+    tile.loss[i] = loss(tile.positive[i], tile.negative[i], tile.score[i], task.limit);
+  }
+  if (task.gradient != nullptr) {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      tile.gradient[i] =
+          derivative_from_probability(tile.positive[i], tile.negative[i], tile.score[i]);
+    }
+  }
+  finish_tile<Real>(task, first, n, tile, report);
+}
+
+// Whether the labels are 0 or 1, and the probabilities between them.
+template <class Label>
+bool is_plain(const Label* y, const float* p, std::ptrdiff_t n) {
+  int outside = 0;
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const bool hard = y[i] == Label{0} || y[i] == Label{1};
+    outside += !(hard && p[i] >= 0.0f && p[i] <= 1.0f);
+  }
+  return outside == 0;
+}
+
+// Rows without weights or clipping, straight from memory, tile by tile where they are plain.
+inline LossReport plain_probabilities(const LossTask& task, const float* p) {
+  LossReport report;
+  Tile tile;
+  alignas(64) float buffer[kTile];
+  each_tile(task, tile, [&](const auto* y, std::ptrdiff_t first, std::ptrdiff_t n) {
+    if (!is_plain(y, p + first, n)) return probability_tile<float>(task, first, n, tile, report);
+    float* const loss = task.loss != nullptr ? static_cast<float*>(task.loss) + first : buffer;
+    for (std::ptrdiff_t i = 0; i < n; ++i) loss[i] = surprise(y[i] != 0, p[first + i]);
+    if (task.sum != nullptr) add_tile<float>(loss, n, *task.sum);
+  });
+  return report;
+}
+
 template <class Real>
 LossReport losses_from_probabilities_as(const LossTask& task) {
+  const bool weighted = task.weight != nullptr || task.positive_weight != nullptr;
+  const bool clipped = task.low > 0 || task.high < 1 || task.limit != kInfinity;
+  if constexpr (sizeof(Real) == sizeof(float)) {
+    const float* p = direct<float>(task.score, task.real);
+    if (p != nullptr && !weighted && !clipped && task.smoothing == 0 && task.gradient == nullptr) {
+      return plain_probabilities(task, p);
+    }
+  }
   LossReport report;
   Tile tile;
   for (std::ptrdiff_t first = 0; first < task.n; first += kTile) {
-    const std::ptrdiff_t n = std::min(kTile, task.n - first);
-    load_masses(task, first, n, tile, report);
-    load(task.score, first, n, tile.score);
-    note(report.bad_score, tile.score, first, n, 0.0, 1.0);
-    if (task.low > 0 || task.high < 1) {
-      for (std::ptrdiff_t i = 0; i < n; ++i) {
-        const double p = tile.score[i];
-        tile.score[i] = p < task.low ? task.low : p > task.high ? task.high : p;
-      }
-    }
-    for (std::ptrdiff_t i = 0; i < n; ++i) {
-      tile.loss[i] = loss_from_probability<Real>(tile.positive[i], tile.negative[i], tile.score[i],
-                                                 task.limit);
-    }
-    if (task.gradient != nullptr) {
-      for (std::ptrdiff_t i = 0; i < n; ++i) {
-        tile.gradient[i] =
-            derivative_from_probability(tile.positive[i], tile.negative[i], tile.score[i]);
-      }
-    }
-    finish_tile<Real>(task, first, n, tile, report);
+    probability_tile<Real>(task, first, std::min(kTile, task.n - first), tile, report);
   }
   return report;
 }

@@ -88,7 +88,7 @@ def test_loss_and_derivatives_match_60_digits(
 def test_soft_loss_matches_60_digits(level: str, label: float, dtype: type[np.floating]) -> None:
     logits = hard_logits(dtype)
     loss = kernel.losses_from_logits(full(label, logits), logits)
-    assert_close(loss, [row.loss for row in true_rows(label, dtype)], logits, within=WITHIN[dtype])
+    assert_close(loss, [row.loss for row in true_rows(label, dtype)], logits, within=2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
