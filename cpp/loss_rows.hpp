@@ -10,7 +10,7 @@
 #include "bernoulli.hpp"
 #include "columns.hpp"
 #include "exact_sum.hpp"
-#include "kernels.hpp"
+#include "losses.hpp"
 
 namespace logloss::LOGLOSS_LEVEL {
 
@@ -490,6 +490,49 @@ void map_as(const MapTask& task) {
     load(task.in, first, n, tile);
     for (std::ptrdiff_t i = 0; i < n; ++i) tile[i] = function(tile[i]);
     store<Real>(tile, first, n, task.out);
+  }
+}
+
+// ------------------------------------------------------------------- what the table names
+
+inline LossReport losses_from_logits(const LossTask& task) {
+  return task.real == Type::float32 ? losses_from_logits_as<float>(task)
+                                    : losses_from_logits_as<double>(task);
+}
+
+inline LossReport losses_from_probabilities(const LossTask& task) {
+  return task.real == Type::float32 ? losses_from_probabilities_as<float>(task)
+                                    : losses_from_probabilities_as<double>(task);
+}
+
+inline void sigmoid_rows(const MapTask& task) {
+  return task.real == Type::float32 ? map_as<float, sigmoid<float>>(task)
+                                    : map_as<double, sigmoid<double>>(task);
+}
+
+inline void logit_rows(const MapTask& task) {
+  return task.real == Type::float32 ? map_as<float, logit<float>>(task)
+                                    : map_as<double, logit<double>>(task);
+}
+
+inline bool all_hard(const Column& column, std::ptrdiff_t rows) {
+  alignas(64) double tile[kTile];
+  for (std::ptrdiff_t first = 0; first < rows; first += kTile) {
+    const std::ptrdiff_t n = std::min(kTile, rows - first);
+    load(column, first, n, tile);
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      if (tile[i] != 0 && tile[i] != 1) return false;
+    }
+  }
+  return true;
+}
+
+inline void add(const Column& column, std::ptrdiff_t rows, ExactSum& sum) {
+  alignas(64) double tile[kTile];
+  for (std::ptrdiff_t first = 0; first < rows; first += kTile) {
+    const std::ptrdiff_t n = std::min(kTile, rows - first);
+    load(column, first, n, tile);
+    add_any_tile(tile, n, sum);
   }
 }
 
