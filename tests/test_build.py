@@ -16,6 +16,7 @@ EXTRAS = {
     "logloss.fit": "tables",
     "logloss.NetworkClassifier": "torch",
     "logloss.plot_loss()": "plot",
+    "import logloss.torch": "torch",
     "import logloss.jax": "jax",
 }
 

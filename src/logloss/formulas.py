@@ -52,13 +52,15 @@ def loss_from_logits(
     positive, negative = label_masses(y, pos_weight, label_smoothing)
     right = logits >= 0  # one branch or the other at 0, so that the slope there is ½ − y
     size = xp.where(right, logits, -logits)
-    logarithm = xp.log1p(xp.exp(-size))
     wrong = xp.where(right, negative, positive)
     if not gamma:
+        logarithm = xp.log1p(xp.exp(-size))
         both = 1.0 if pos_weight is None else positive + negative
         return _times(wrong, size, xp) + both * logarithm
     fitting = xp.where(right, positive, negative)
+    # what is infinite keeps one slope, that of the size itself
     near = xp.where(size > _FAR, xp.full_like(size, _FAR), size)
+    logarithm = xp.log1p(xp.exp(-near))
     # σ^γ on the side where the forecast is wrong, exp(−γ·log1p(e)), and right, with e^−γa more
     far_off = xp.exp(-gamma * logarithm)
     close = far_off * xp.exp(-gamma * near)

@@ -1,0 +1,121 @@
+"""What torch differentiates: one pass of the kernel gives loss and gradient together.
+
+Derivatives beyond the first, and those of whatever the kernel cannot read, are torch's own, of
+the same formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from logloss.errors import LabelError, ProbabilityError
+from logloss.torch import composed, runs
+from logloss.torch.operands import Operands, Options
+from logloss.torch.runs import Outcome
+
+
+class Loss(NamedTuple):
+    """One loss, by the kernel and by torch's operations.
+
+    Attributes
+    ----------
+    evaluated : callable
+        What the kernel says of operands that it can read, with or without gradient.
+    composed : callable
+        Reduced loss, differentiable by every tensor as often as one likes.
+    """
+
+    evaluated: Callable[[Operands, Options, bool], Outcome]
+    composed: Callable[[Operands, Options], Tensor]
+
+    def __call__(self, given: Operands, options: Options) -> Tensor:
+        """Return the reduced loss, by the kernel where it can read the tensors."""
+        if not runs.readable(*given):
+            return self.composed(given, options)
+        gradient = given.scores.requires_grad and torch.is_grad_enabled()
+        outcome = self.evaluated(given, options, gradient)
+        if not gradient:
+            return outcome.loss
+        loss: Tensor = _Evaluated.apply(given.scores, outcome, given[1:], options, self)
+        return loss
+
+
+def mean_of_few(logits: Tensor, target: Tensor) -> Tensor | None:
+    """Mean loss of logits where there is no more to it, and microseconds count; else None."""
+    if not (runs.readable(logits, target) and runs.are_few(logits, target)):
+        return None
+    gradient = logits.requires_grad and torch.is_grad_enabled()
+    outcome = runs.mean_of_few(logits, target, gradient)
+    if not gradient:
+        return outcome.loss
+    loss: Tensor = _Evaluated.apply(logits, outcome, (target,), Options(), loss_of_logits)
+    return loss
+
+
+class _Evaluated(Function):  # type: ignore[misc]
+    """What the kernel said, differentiable by the scores; all other tensors are constants."""
+
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, outcome: Outcome, *rest: Any) -> Tensor:
+        ctx.save_for_backward(scores, outcome.gradient)
+        ctx.rest = rest
+        return outcome.loss
+
+    @staticmethod
+    def backward(ctx: Any, of_loss: Tensor) -> Any:
+        scores, gradient = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            others, options, loss = ctx.rest
+            value = loss.composed(Operands(scores, *others), options)
+            (slope,) = torch.autograd.grad(value, scores, of_loss, create_graph=True)
+        else:
+            slope = gradient * of_loss
+        return slope, None, None, None, None
+
+
+def _probabilities(given: Operands, options: Options, gradient: bool) -> Outcome:
+    """Losses by the kernel, their slopes by torch's own operation.
+
+    Raises
+    ------
+    LabelError, ProbabilityError
+        For the first target or probability outside [0, 1].
+    """
+    outcome = runs.evaluate_probabilities(given, options)
+    if outcome.faulty:
+        _raise_for("target", given.target, given.where, LabelError)
+        _raise_for("input", given.scores, given.where, ProbabilityError)
+    if gradient:
+        slopes = composed.gradient_of_probabilities(given, options)
+        outcome = outcome._replace(gradient=slopes)
+    return outcome
+
+
+def _raise_for(
+    name: str,
+    tensor: Tensor,
+    where: Tensor | None,
+    error: type[LabelError | ProbabilityError],
+) -> None:
+    """Raise for the first value outside [0, 1], unless it is masked."""
+    wrong = ~((tensor >= 0) & (tensor <= 1))
+    if where is not None:
+        wrong &= where
+    for index in wrong.nonzero()[:1].tolist():
+        value = tensor[tuple(index)].item()
+        raise error(
+            f"{name} must lie in [0, 1]; {name}[{', '.join(map(str, index))}] is {value!r}. "
+            "The order of the arguments is (input, target), as torch's. For logits use "
+            "BCEWithLogitsLoss.",
+            tuple(index),
+            value,
+        )
+
+
+loss_of_logits = Loss(runs.evaluate_logits, composed.loss_of_logits)
+loss_of_probabilities = Loss(_probabilities, composed.loss_of_probabilities)

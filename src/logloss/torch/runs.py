@@ -1,0 +1,213 @@
+"""Tensors → the kernel: views without a copy, runs for threads, exact sums.
+
+What a loss is, the kernel says; what torch differentiates, `autograd`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from logloss import kernel
+from logloss.clipping import TORCH_LIMIT
+from logloss.kernel import ExactSum, Faults, Rows
+from logloss.threads import map_ordered
+from logloss.torch.operands import HALF, Operands, Options, full_precision
+
+Array = npt.NDArray[Any]
+Kernel = Callable[..., tuple[ExactSum | None, Faults]]
+
+#: Fewest entries that one thread takes at a time: handing them out costs a tenth of the work.
+_RUN = 1 << 17
+#: Most runs that entries are cut into: enough that threads end together on a busy machine.
+_MOST_RUNS = 16
+#: What torch does to probabilities: their logarithms end at −100. Logits know no clip.
+_CLIP = (0.0, 1.0, TORCH_LIMIT)
+_FULL = (torch.float32, torch.float64)
+_PLAIN = (Tensor, torch.nn.Parameter)
+
+
+class Outcome(NamedTuple):
+    """What the kernel says of all entries.
+
+    Attributes
+    ----------
+    loss : Tensor
+        Reduced; sums are exact, and rounded once.
+    gradient : Tensor of the scores' shape, or None
+        Of each loss, or of the mean.
+    faulty : bool
+        Whether a label or a probability lies outside [0, 1], or a score is NaN.
+    """
+
+    loss: Tensor
+    gradient: Tensor | None
+    faulty: bool = False
+
+
+def readable(scores: Tensor, *constants: Tensor | None) -> bool:
+    """Whether the kernel can read all tensors, and give what is asked for.
+
+    It gives values, and first derivatives by the scores backwards; nothing that torch traces
+    or transforms.
+    """
+    if (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+        or forward_ad._current_level >= 0
+    ):
+        return False
+    for tensor in (scores, *constants):
+        if tensor is not None and not (
+            tensor.is_cpu
+            and type(tensor) in _PLAIN
+            and tensor.layout is torch.strided
+            and (tensor is scores or not tensor.requires_grad or not torch.is_grad_enabled())
+        ):
+            return False
+    return True
+
+
+def evaluate_logits(given: Operands, options: Options, gradient: bool) -> Outcome:
+    """Let the kernel evaluate readable tensors, each where it lies, on torch's many threads."""
+    return _evaluate(kernel.evaluate_logits, given, options, gradient)
+
+
+def evaluate_probabilities(given: Operands, options: Options) -> Outcome:
+    """Do the same for probabilities, logarithms clamped as torch does; without a gradient."""
+    return _evaluate(kernel.evaluate_probabilities, given, options, False)
+
+
+def are_few(logits: Tensor, target: Tensor) -> bool:
+    """Whether the kernel reads them as they are, in one run."""
+    return (
+        logits.shape == target.shape
+        and logits.dtype in _FULL
+        and target.dtype not in HALF
+        and 0 < logits.numel() <= _RUN
+    )
+
+
+def mean_of_few(logits: Tensor, target: Tensor, gradient: bool) -> Outcome:
+    """Mean loss, and its gradient, in as few steps as can be: the rest costs more than the loss."""
+    z = logits.numpy(force=True)
+    slope = np.empty(z.shape, z.dtype) if gradient else None
+    y, gradients = target.numpy(force=True), None if slope is None else slope.reshape(-1)
+    rows = Rows(y.reshape(-1), z.reshape(-1), gradient=gradients)
+    total, _ = kernel.evaluate_logits(rows, total=True)
+    assert total is not None
+    if slope is not None:
+        np.divide(slope, slope.size, out=slope)
+    loss = _scalar(total.value / z.size, logits.dtype)
+    return Outcome(loss, None if slope is None else torch.from_numpy(slope))
+
+
+def _evaluate(function: Kernel, given: Operands, options: Options, gradient: bool) -> Outcome:
+    columns = _columns(given)
+    scores = columns.scores
+    reduced, mean = options.reduction != "none", options.reduction == "mean"
+    count = int(given.count) if mean else 1
+    losses = None if reduced else np.empty(scores.shape, scores.dtype)
+    slopes = np.empty(scores.shape, scores.dtype) if gradient else None
+
+    def evaluate_run(run: slice) -> tuple[ExactSum | None, Faults]:
+        slope = _cut(slopes, run)
+        rows = Rows(
+            columns.target[run].reshape(-1),
+            scores[run].reshape(-1),
+            _cut(columns.weight, run),
+            _cut(columns.pos_weight, run),
+            smoothing=options.label_smoothing,
+            gamma=options.gamma,
+            clip=_CLIP,
+            loss=_cut(losses, run),
+            gradient=slope,
+        )
+        result = function(rows, total=reduced)
+        if slope is not None and count > 1:
+            np.divide(slope, count, out=slope)
+        return result
+
+    parts = map_ordered(evaluate_run, _runs(scores), torch.get_num_threads())
+    if losses is None:
+        total = reduce(add, (part for part, _ in parts if part is not None)).value
+        loss = _scalar(total / count if count else math.nan, given.scores.dtype)
+    else:
+        loss = _shaped(losses, given.scores)
+    return Outcome(
+        loss,
+        None if slopes is None else _shaped(slopes, given.scores),
+        any(faults.label >= 0 or faults.score >= 0 for _, faults in parts),
+    )
+
+
+class _Columns(NamedTuple):
+    """Arrays of one shape: of one axis, or of several of which runs are cut from the first."""
+
+    scores: Array
+    target: Array
+    weight: Array | None
+    pos_weight: Array | None
+
+
+def _columns(given: Operands) -> _Columns:
+    """Lay out the tensors: without a copy, where they are contiguous.
+
+    What is not, or is broadcast, is copied run by run: a weight a column needs no array of the
+    scores' size.
+    """
+    weight = given.weight
+    if given.where is not None:  # the kernel leaves out what has weight 0
+        weight = given.where if weight is None else torch.where(given.where, weight, 0)
+    scores, target = _numbers(given.scores), _numbers(given.target)
+    weights = [None if t is None else _numbers(t) for t in (weight, given.pos_weight)]
+    views = [view for view in (scores, target, *weights) if view is not None]
+    if all(view.shape == scores.shape and view.flags.c_contiguous for view in views):
+        shape: tuple[int, ...] = (scores.size,)
+        scores, target = scores.reshape(shape), target.reshape(shape)
+        weights = [None if w is None else w.reshape(shape) for w in weights]
+    else:
+        shape = scores.shape
+        weights = [None if w is None else np.broadcast_to(w, shape) for w in weights]
+    return _Columns(scores, target, *weights)
+
+
+def _numbers(tensor: Tensor) -> Array:
+    """Return a NumPy view of a tensor; of half precision, which the kernel lacks, a copy."""
+    array: Array = full_precision(tensor).numpy(force=True)
+    return array
+
+
+def _runs(scores: Array) -> list[slice]:
+    """Cut the first axis into runs."""
+    if scores.size <= _RUN:
+        return [slice(None)]
+    size = max(_RUN, -(-scores.size // _MOST_RUNS))
+    step = max(1, size * len(scores) // scores.size)
+    return [slice(first, first + step) for first in range(0, len(scores), step)]
+
+
+def _cut(column: Array | None, run: slice) -> Array | None:
+    return None if column is None else column[run].reshape(-1)
+
+
+def _shaped(array: Array, like: Tensor) -> Tensor:
+    return torch.from_numpy(array.reshape(like.shape))
+
+
+def _scalar(value: float, dtype: torch.dtype) -> Tensor:
+    if dtype is torch.float64 or abs(value) < 3e38:
+        return torch.scalar_tensor(value, dtype=dtype)
+    # what float32 cannot hold
+    return torch.scalar_tensor(value, dtype=torch.float64).to(dtype)
