@@ -137,3 +137,36 @@ def test_watching_a_fit_sees_every_step(shop):
     seen = []
     model = logloss.fit(shop, "bought", drop=["w"], watch=seen.append)
     assert tuple(seen) == model.summary().path
+
+
+def test_clusters_of_a_table_are_those_of_the_estimator(shop, tmp_path):
+    rows = shop.assign(size=shop["size"].fillna(0), who=shop.index % 150)
+    pq.write_table(pa.Table.from_pandas(rows), tmp_path / "shop.parquet", row_group_size=300)
+    options = {"weight": "w", "weighting": "sampling", "prior": None, "tol": 1e-8}
+    model = logloss.fit(
+        tmp_path / "shop.parquet", "bought", features=["size"], cluster="who", **options
+    )
+    estimator = logloss.LogisticRegression(tol=1e-8, weighting="sampling")
+    estimator.fit(rows[["size"]], rows["bought"], sample_weight=rows["w"], clusters=rows["who"])
+    found, wanted = model.summary(), estimator.summary()
+    assert (found.covariance, found.n_clusters) == ("cluster", 150)
+    np.testing.assert_allclose(found.covariance_matrix, wanted.covariance_matrix, rtol=1e-9)
+
+
+def test_a_cluster_column_is_no_feature_unless_asked_for(shop):
+    plain = logloss.fit(shop.drop(columns="w"), "bought", cluster="day")
+    asked = logloss.fit(shop, "bought", cluster=["day"], features=["size", "day"])
+    assert "day=mon" not in coefficients(plain)
+    assert "day=mon" in coefficients(asked)
+
+
+def test_firth_s_likelihood_copes_with_a_separating_level(shop):
+    split = shop.drop(columns="w").assign(
+        day=np.where(shop.index < 30, "holiday", shop["day"]),
+        bought=np.where(shop.index < 30, 1, shop["bought"]),
+    )
+    summary = logloss.fit(split, "bought", method="firth").summary()
+    assert (summary.status, summary.separated) == ("converged", ())
+    holiday = next(term for term in summary.terms if term.name == "day=holiday")
+    assert 0 < holiday.standard_error < np.inf
+    assert np.isfinite(summary.wald_test("day").statistic)

@@ -22,6 +22,7 @@ from logloss.logistic.aliasing import SquaresPass
 from logloss.logistic.certificate import LeveragePass
 from logloss.logistic.columns import MomentsPass
 from logloss.logistic.covariance import ScoresPass
+from logloss.logistic.firth import Asked, PenalisedPass
 from logloss.logistic.objective import LinearPass, Standard
 from logloss.logistic.separation import MarginPass, ReachPass
 from logloss.rows.cache import Cache, make_cache
@@ -117,6 +118,11 @@ def scores_pass(meat: Any) -> ScoresPass:
     return ScoresPass(standard(), coefficients(0), meat)
 
 
+def penalised_pass() -> PenalisedPass:
+    root = np.eye(design().layout.size)[:, :5]
+    return PenalisedPass(standard(), (Asked(coefficients(0), None), Asked(coefficients(1), root)))
+
+
 def margin_pass() -> MarginPass:
     return MarginPass(standard(), (coefficients(0), coefficients(1)), keep=5)
 
@@ -151,6 +157,7 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (ScoresPass, partial(scores_pass, "none"), encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "frequency"), encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "cluster"), encoded, closely(1e-12)),
+    (PenalisedPass, penalised_pass, encoded, closely(1e-12)),
     (LeveragePass, leverage_pass, encoded, closely(1e-12)),
     (SquaresPass, squares_pass, encoded, closely(1e-12)),
     (MarginPass, margin_pass, encoded, closely(1e-12)),

@@ -23,16 +23,18 @@ def fit(
     source: Any,
     target: str,
     *,
-    prior: str | None = "weak",
+    prior: str | None = "auto",
     alpha: float = 0.0,
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     weight: str | None = None,
     offset: str | None = None,
     positive: Any = None,
+    method: str = "mle",
     covariance: str = "model",
     cluster: str | Sequence[str] = (),
     weighting: str = "frequency",
+    intervals: str = "wald",
     base_rate: float | None = None,
     tol: float = 1e-3,
     max_scans: int = MAX_SCANS,
@@ -50,9 +52,10 @@ def fit(
         polars, DuckDB, pyarrow).
     target : str
         The column to predict: two values of any type, or proportions in [0, 1].
-    prior : {"weak", None}, default="weak"
+    prior : {"auto", "weak", None}, default="auto"
         "weak" is a weakly informative normal prior, under which real tables have an
-        optimum even where columns separate the classes; None is maximum likelihood.
+        optimum even where columns separate the classes; None is maximum likelihood. "auto"
+        is "weak", and None under ``method="firth"``.
     alpha : float, default=0
         Strength of an additional L2 penalty, ½·alpha·β², on the mean loss.
     features : sequence of str, optional
@@ -63,6 +66,9 @@ def fit(
         Columns of sample weights, and of fixed additions to the logit.
     positive : object, optional
         Which of the target's two values counts as 1; required for text.
+    method : {"mle", "firth"}, default="mle"
+        "firth" maximises the likelihood times √|I|, with I the information: estimates have
+        less bias among few rows, and are finite where columns separate the classes.
     covariance : {"model", "HC0", "HC1"}, default="model"
         Where standard errors come from: the inverse of the observed information, or a
         sandwich that holds where the model does not.
@@ -72,6 +78,9 @@ def fit(
     weighting : {"frequency", "sampling"}, default="frequency"
         What `weight` means: how many rows a row stands for, or one over the chance that it
         was drawn. Coefficients are the same, robust standard errors are not.
+    intervals : {"wald", "profile"}, default="wald"
+        "profile" follows the likelihood, Firth's or the plain one, to where it is ½·3.84
+        below its maximum, and makes p-values of likelihood ratios.
     base_rate : float, optional
         Share of positives in the population, where rows were chosen or weighted by their
         class: cases and controls, undersampled negatives. Forecasts are corrected for it.
@@ -108,6 +117,8 @@ def fit(
     >>> model.predict(table)["probability"][0].as_py() < 0.5
     True
     """
+    if prior == "auto":
+        prior = None if method == "firth" else "weak"
     budget = bytes_of(memory)
     rows = open_source(source)
     reader = engine or LocalEngine(threads_within(budget, reading_bytes(rows.schema)))
@@ -133,7 +144,8 @@ def fit(
             tol=tol,
             max_scans=max_scans,
             watch=watch,
-            inference=Inference(covariance, weighting, clustered=bool(design.cluster)),
+            method=method,
+            inference=Inference(covariance, weighting, bool(design.cluster), intervals),
             base_rate=base_rate,
         )
     return Model(

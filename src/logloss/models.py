@@ -90,8 +90,9 @@ class Model:
         if self.recalibration is not None:
             rate = 100 * self.recalibration.base_rate
             lines.append(f"corrected for a population of {rate:.3g} % positive")
+        certain = "about" if found.method == "firth" else "at most"
         lines.append(
-            f"{found.status}: {found.scans} scans, at most {found.bound:.1g} standard errors "
+            f"{found.status}: {found.scans} scans, {certain} {found.bound:.1g} standard errors "
             "from the optimum"
         )
         return "\n".join(lines)

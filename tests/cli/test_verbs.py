@@ -49,6 +49,8 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
         "offset": "day",
         "prior": None,
         "alpha": 0.5,
+        "method": "mle",
+        "intervals": "wald",
         "base_rate": 0.02,
         "covariance": "model",
         "cluster": ("day",),
@@ -56,6 +58,17 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
         "memory": "512MiB",
         "watch": None,
     }
+
+
+def test_fit_by_firth_s_likelihood_has_no_prior_unless_asked(folder, tmp_path, call):
+    arguments = [
+        "fit", folder / "table.parquet", "--target", "survived", "--features", "fare,deck",
+        "--method", "firth", "--intervals", "profile", "-o", tmp_path / "model.json",
+    ]  # fmt: skip
+    outcome = call(*arguments)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert logloss.load(tmp_path / "model.json").summary().method == "firth"
+    assert call(*arguments, "--prior", "weak").code == 2
 
 
 def test_fit_answers_in_json(folder, tmp_path, call):

@@ -19,6 +19,20 @@ EXAMPLE = (
 )
 
 
+class Method(StrEnum):
+    """What is maximised."""
+
+    MLE = "mle"
+    FIRTH = "firth"
+
+
+class Intervals(StrEnum):
+    """How far a coefficient may be from its estimate."""
+
+    WALD = "wald"
+    PROFILE = "profile"
+
+
 class Covariance(StrEnum):
     """Where standard errors come from."""
 
@@ -37,6 +51,7 @@ class Weighting(StrEnum):
 class Prior(StrEnum):
     """What is known of the coefficients before the data."""
 
+    AUTO = "auto"
     WEAK = "weak"
     NONE = "none"
 
@@ -65,9 +80,9 @@ def fit(
         Prior,
         typer.Option(
             help="weak: coefficients are N(0, 2.5²), numbers scaled to a standard deviation of ½; "
-            "none: maximum likelihood.",
+            "none: maximum likelihood; auto: weak, but none for --method firth.",
         ),
-    ] = Prior.WEAK,
+    ] = Prior.AUTO,
     alpha: Annotated[
         float, typer.Option(metavar="A", min=0, help="Strength of an additional L2 penalty.")
     ] = 0.0,
@@ -79,6 +94,17 @@ def fit(
             "Rows that take more go to a temporary file.",
         ),
     ] = None,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="mle: the likelihood (with its prior); firth: Firth's penalised likelihood, for "
+            "few rows and separated classes.",
+        ),
+    ] = Method.MLE,
+    intervals: Annotated[
+        Intervals,
+        typer.Option(help="wald: 1.96 standard errors; profile: what the likelihood allows."),
+    ] = Intervals.WALD,
     base_rate: Annotated[
         float | None,
         typer.Option(
@@ -124,6 +150,8 @@ def fit(
             positive=positive,
             prior=None if prior is Prior.NONE else prior.value,
             alpha=alpha,
+            method=method.value,
+            intervals=intervals.value,
             base_rate=base_rate,
             covariance=covariance.value,
             cluster=split_names(cluster),

@@ -44,11 +44,13 @@ class Inference:
         Whether a weight counts rows, or mends how rows were chosen.
     clustered : bool
         Whether blocks carry clusters.
+    intervals : {"wald", "profile"}
     """
 
     covariance: str = "model"
     weighting: str = "frequency"
     clustered: bool = False
+    intervals: str = "wald"
 
     def check(self) -> None:
         """Raise ArgumentError for a value that is out of range, or a pair that clashes."""
@@ -59,6 +61,13 @@ class Inference:
         if self.weighting not in ("frequency", "sampling"):
             raise ArgumentError(
                 f"weighting must be 'frequency' or 'sampling'; got {self.weighting!r}."
+            )
+        if self.intervals not in ("wald", "profile"):
+            raise ArgumentError(f"intervals must be 'wald' or 'profile'; got {self.intervals!r}.")
+        if self.intervals == "profile" and self.kind != "model":
+            raise ArgumentError(
+                f"intervals='profile' takes the model for right, and the covariance asked for, "
+                f"{self.kind!r}, does not: give one of the two."
             )
         if self.clustered and self.covariance != "model":
             raise ArgumentError(

@@ -11,12 +11,14 @@ from scipy import special
 
 from logloss.design.block import Block, Layout
 from logloss.errors import ArgumentError, ConvergenceWarning, SeparationWarning
+from logloss.logistic import firth
 from logloss.logistic.columns import Columns, learn_columns
 from logloss.logistic.covariance import Inference
 from logloss.logistic.inference import LogisticSummary, summarise
 from logloss.logistic.minimise import Solution, Status, Watch, minimise
 from logloss.logistic.objective import Objective, penalty_weights
 from logloss.logistic.predictor import LinearPredictor
+from logloss.logistic.profile import Profile, profile
 from logloss.recalibration import PriorCorrection
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
@@ -45,6 +47,7 @@ def fit_logistic(
     tol: float = 1e-3,
     max_scans: int = MAX_SCANS,
     watch: Watch | None = None,
+    method: str = "mle",
     inference: Inference | None = None,
     base_rate: float | None = None,
 ) -> LogisticFit:
@@ -68,6 +71,8 @@ def fit_logistic(
     max_scans : int, default=100
     watch : callable, optional
         Called with a `PathPoint` after every step.
+    method : {"mle", "firth"}
+        Maximum (penalised) likelihood, or Firth's; see `firth`.
     inference : Inference, optional
         What to say about the coefficients; by default their covariance as the model has it.
     base_rate : float, optional
@@ -93,7 +98,7 @@ def fit_logistic(
     """
     inference = inference or Inference()
     inference.check()
-    _check_options(alpha, prior, tol, max_scans)
+    _check_options(alpha, prior, tol, max_scans, method)
     columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept)
     if columns.constant_target:
         raise ArgumentError(
@@ -113,21 +118,36 @@ def fit_logistic(
     objective = Objective(
         source, engine, columns, penalty_weights(columns, alpha=alpha, prior=prior), free
     )
-    solution = minimise(objective, tol=tol, max_scans=max_scans, watch=watch)
+    penalised = alpha > 0 or prior is not None
+    likelihood = math.nan
+    if method == "firth":
+        found = firth.maximise(objective, tol=tol, max_scans=max_scans, watch=watch)
+        solution, likelihood = found.solution, found.penalised_log_likelihood
+    else:
+        solution = minimise(objective, tol=tol, max_scans=max_scans, watch=watch)
+    profiled = None
+    if inference.intervals == "profile":
+        profiled = _profiled(
+            objective, solution, method, penalised, recalibration, tol=tol, max_scans=max_scans
+        )
     summary = summarise(
         objective,
         solution,
         inference,
         null_log_likelihood=_null_log_likelihood(objective, tol, fit_intercept=fit_intercept),
         fit_intercept=fit_intercept,
-        penalised=alpha > 0 or prior is not None,
+        penalised=penalised or method == "firth",
         prior_shift=0.0 if recalibration is None else recalibration.shift,
+        penalised_log_likelihood=likelihood,
+        profiled=profiled,
     )
     _warn(summary)
     return LogisticFit(_predictor(columns, solution), summary, recalibration)
 
 
-def _check_options(alpha: float, prior: str | None, tol: float, max_scans: int) -> None:
+def _check_options(
+    alpha: float, prior: str | None, tol: float, max_scans: int, method: str
+) -> None:
     if not 0 <= alpha < math.inf:
         raise ArgumentError(f"alpha must be finite and at least 0; got {alpha!r}.")
     if prior not in (None, "weak"):
@@ -136,6 +156,40 @@ def _check_options(alpha: float, prior: str | None, tol: float, max_scans: int) 
         raise ArgumentError(f"tol must be above 0; got {tol!r}.")
     if not max_scans >= 1:
         raise ArgumentError(f"max_scans must be at least 1; got {max_scans!r}.")
+    if method not in ("mle", "firth"):
+        raise ArgumentError(f"method must be 'mle' or 'firth'; got {method!r}.")
+    if method == "firth" and (alpha > 0 or prior is not None):
+        raise ArgumentError(
+            "method='firth' is a penalty of its own: fit with prior=None and alpha=0."
+        )
+
+
+def _profiled(
+    objective: Objective,
+    solution: Solution,
+    method: str,
+    penalised: bool,
+    recalibration: PriorCorrection | None,
+    *,
+    tol: float,
+    max_scans: int,
+) -> Profile | None:
+    """Find profile intervals; None where classes are separated, so that some have no end."""
+    if penalised:
+        raise ArgumentError(
+            "intervals='profile' needs a likelihood, Firth's or the plain one: fit with prior=None "
+            "and alpha=0."
+        )
+    if solution.status is Status.SEPARATED:
+        return None
+    return profile(
+        objective,
+        solution,
+        penalised=method == "firth",
+        prior_shift=0.0 if recalibration is None else recalibration.shift,
+        tol=tol,
+        max_scans=max_scans,
+    )
 
 
 def _predictor(columns: Columns, solution: Solution) -> LinearPredictor:

@@ -67,9 +67,15 @@ class HypothesisTest:
 
 
 def restrictions(
-    names: Sequence[str], hypothesis: str | Sequence[str] | npt.ArrayLike, value: npt.ArrayLike
+    names: Sequence[str],
+    hypothesis: str | Sequence[str] | npt.ArrayLike,
+    value: npt.ArrayLike,
+    aliased: Sequence[str] = (),
 ) -> tuple[FloatArray, tuple[str, ...]]:
     """Return the matrix of a hypothesis on the terms `names`, and its rows in words.
+
+    A column stands for its levels, but for those that are aliased: the others are then
+    differences from them.
 
     Raises
     ------
@@ -78,7 +84,7 @@ def restrictions(
     """
     given = [hypothesis] if isinstance(hypothesis, str) else hypothesis
     if isinstance(given, list | tuple) and all(isinstance(name, str) for name in given):
-        chosen = [j for name in given for j in _terms(names, str(name))]
+        chosen = [j for name in given for j in _terms(names, str(name), aliased)]
         matrix = np.eye(len(names))[chosen]
     else:
         matrix = np.atleast_2d(np.asarray(given, np.float64))
@@ -100,10 +106,12 @@ def restrictions(
     return matrix, said
 
 
-def _terms(names: Sequence[str], wanted: str) -> list[int]:
+def _terms(names: Sequence[str], wanted: str, aliased: Sequence[str]) -> list[int]:
     """Find a term, or the levels of a column."""
     found = [j for j, name in enumerate(names) if name == wanted]
-    found = found or [j for j, name in enumerate(names) if name.startswith(f"{wanted}=")]
+    if not found:
+        levels = [j for j, name in enumerate(names) if name.startswith(f"{wanted}=")]
+        found = [j for j in levels if names[j] not in aliased]
     if not found:
         raise ArgumentError(
             f"hypothesis: there is no term {wanted!r}; there are {', '.join(names[:20])}."

@@ -17,6 +17,7 @@ from logloss.logistic.covariance import Inference, covariance
 from logloss.logistic.hypotheses import HypothesisTest, likelihood_ratio, restrictions, wald
 from logloss.logistic.minimise import PathPoint, Solution, Status
 from logloss.logistic.objective import Objective
+from logloss.logistic.profile import Profile
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -66,7 +67,8 @@ class LogisticSummary:
     scans : int
         Passes over all rows.
     bound : float
-        Certified distance to the optimum, √(2N(F − F*)), in standard errors.
+        Certified distance to the optimum, √(2N(F − F*)), in standard errors; under "firth"
+        an estimate of it.
     aliased, separated : tuple of str
         Columns that depend on columns before them (coefficient 0), and columns that
         separate the classes (no finite estimate).
@@ -79,6 +81,15 @@ class LogisticSummary:
         the penalty's included; "HC0", "HC1" and "cluster" are sandwiches around it.
     n_clusters : int
         0 where rows are independent.
+    method : str
+        "mle", or "firth" for Firth's penalised likelihood.
+    penalised_log_likelihood : float
+        Under "firth", the log-likelihood and ½ log|I|, with the information I in the user's
+        units; else NaN.
+    intervals : str
+        "wald": the coefficient and 1.96 standard errors to both sides; "profile": where the
+        likelihood, maximised over all other coefficients, is within ½·3.84 of its maximum,
+        with p-values of likelihood-ratio tests.
     prior_shift : float
         What the intercept was corrected by for the base rate of the population; the
         likelihoods are those of the rows, without it.
@@ -104,6 +115,9 @@ class LogisticSummary:
     path: tuple[PathPoint, ...]
     covariance: str = "model"
     n_clusters: int = 0
+    method: str = "mle"
+    penalised_log_likelihood: float = math.nan
+    intervals: str = "wald"
     prior_shift: float = 0.0
     covariance_matrix: FloatArray | None = field(default=None, repr=False, compare=False)
 
@@ -111,7 +125,7 @@ class LogisticSummary:
         width = max(len(term.name) for term in self.terms)
         lines = [
             f"logistic regression · {self.n:,} rows · base rate {self.base_rate:.4f} · "
-            f"{self.status}: {self.scans} scans, {_distance(self.bound)}",
+            f"{self.status}: {self.scans} scans, {_distance(self.bound, self.method)}",
             f"log-likelihood {self.log_likelihood:.6g} (null {self.null_log_likelihood:.6g}) · "
             f"McFadden R² {self.mcfadden_r2:.4f} · AIC {self.aic:.6g} · BIC {self.bic:.6g}",
             *self._notes(),
@@ -135,6 +149,11 @@ class LogisticSummary:
     def _notes(self) -> list[str]:
         """Say what is not as usual."""
         notes = []
+        if self.method == "firth":
+            value = self.penalised_log_likelihood
+            notes.append(f"Firth's penalised likelihood: {value:.6g}")
+        if self.intervals == "profile":
+            notes.append("intervals and p-values: of the profile likelihood")
         if self.covariance != "model":
             of = f" of {self.n_clusters:,} clusters" if self.n_clusters else ""
             notes.append(f"standard errors: {_COVARIANCES[self.covariance]}{of}")
@@ -171,7 +190,7 @@ class LogisticSummary:
         Parameters
         ----------
         hypothesis : str, sequence of str, or array-like of shape (m, n_terms)
-            Names of terms, or of columns whose levels are meant; or the matrix R, whose
+            Names of terms, or of columns whose levels are all meant; or the matrix R, whose
             columns are the terms in order, the intercept first.
         value : float or array-like of shape (m,), default=0
             r, what the coefficients (or their combinations) are under the hypothesis.
@@ -200,7 +219,7 @@ class LogisticSummary:
                 "in its file. Test before saving."
             )
         names = tuple(term.name for term in self.terms)
-        matrix, said = restrictions(names, hypothesis, value)
+        matrix, said = restrictions(names, hypothesis, value, self.aliased)
         coefficients = np.array([term.coefficient for term in self.terms])
         errors = np.array([term.standard_error for term in self.terms])
         used = np.any(matrix != 0, axis=0)
@@ -235,7 +254,7 @@ class LogisticSummary:
             if one.penalised:
                 raise ArgumentError(
                     f"{name} is of a penalised fit, whose likelihood is not at its maximum. "
-                    "Fit with prior=None and alpha=0."
+                    "Fit with method='mle', prior=None and alpha=0."
                 )
         if (self.n, self.weight, self.base_rate) != (
             restricted.n,
@@ -307,6 +326,8 @@ def summarise(
     fit_intercept: bool,
     penalised: bool,
     prior_shift: float = 0.0,
+    penalised_log_likelihood: float = math.nan,
+    profiled: Profile | None = None,
 ) -> LogisticSummary:
     """Put a solution into the user's units, with its standard errors and likelihoods."""
     columns = objective.columns
@@ -317,7 +338,9 @@ def summarise(
     error[~solution.estimable & ~solution.separated] = np.nan
     z = np.divide(coefficient, error, out=np.full(len(error), np.nan), where=np.isfinite(error))
     p_value = 2 * special.ndtr(-np.abs(z))
-    reach = _QUANTILE * error
+    low, high = coefficient - _QUANTILE * error, coefficient + _QUANTILE * error
+    if profiled is not None:
+        low, high, p_value = profiled.low, profiled.high, profiled.p_value
     names = ("intercept", *columns.layout.names)
     shown = range(0 if fit_intercept else 1, len(names))
     terms = tuple(
@@ -327,8 +350,8 @@ def summarise(
             standard_error=float(error[j]),
             z=float(z[j]),
             p_value=float(p_value[j]),
-            low=float(coefficient[j] - reach[j]),
-            high=float(coefficient[j] + reach[j]),
+            low=float(low[j]),
+            high=float(high[j]),
             odds_ratio=_odds(float(coefficient[j])),
         )
         for j in shown
@@ -346,7 +369,7 @@ def summarise(
         aic=2 * k - 2 * log_likelihood,
         bic=k * math.log(columns.n_effective) - 2 * log_likelihood,
         status=solution.status,
-        scans=solution.scans + found.scans,
+        scans=solution.scans + found.scans + (profiled.scans if profiled else 0),
         bound=solution.bound,
         aliased=tuple(names[j] for j in np.flatnonzero(solution.aliased)),
         separated=tuple(names[j] for j in np.flatnonzero(solution.separated) if j > 0),
@@ -354,6 +377,9 @@ def summarise(
         path=solution.path,
         covariance=found.kind,
         n_clusters=found.n_clusters,
+        method="mle" if math.isnan(penalised_log_likelihood) else "firth",
+        penalised_log_likelihood=penalised_log_likelihood,
+        intervals="wald" if profiled is None else "profile",
         prior_shift=prior_shift,
         covariance_matrix=found.matrix[shown.start :, shown.start :],
     )
@@ -392,8 +418,8 @@ def _p(p_value: float) -> str:
     return "<1e-16" if p_value < 1e-16 else f"{p_value:.3g}"
 
 
-def _distance(bound: float) -> str:
+def _distance(bound: float, method: str) -> str:
     """Say how far the optimum can be."""
     if math.isinf(bound):
         return "distance to the optimum unknown"
-    return f"at most {bound:.1g} SE from the optimum"
+    return f"{'at most' if method == 'mle' else 'about'} {bound:.1g} SE from the optimum"
