@@ -71,6 +71,11 @@ ERRORS = {
     errors.ModelError: Case(
         lambda: logloss.load("damaged.json"), "info damaged.json", "damaged.json"
     ),
+    errors.CheckpointError: Case(
+        lambda: table_fit(features=["x"], checkpoint="damaged.json"),
+        "fit table.parquet --target y --features x --checkpoint damaged.json -o m.json",
+        "damaged.json",
+    ),
     errors.OutputError: Case(
         lambda: table_fit(features=["x"]).save("absent/m.json"),
         "fit table.parquet --target y --features x -o absent/m.json",

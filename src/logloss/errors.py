@@ -15,6 +15,7 @@ and what to do.  All of them pickle, so they survive a trip between processes.
     │   ├── ColumnError                   a column is missing, clashes, or has a type of no use
     │   ├── TargetError                   the target is not two values or proportions
     │   ├── ModelError                    a model file is damaged, foreign or too new
+    │   ├── CheckpointError               a checkpoint is damaged, too new, or of another fit
     │   └── OutputError                   the result cannot be written where it was asked for
     └── MissingExtraError (also ImportError)   an optional dependency is not installed
 
@@ -93,6 +94,10 @@ class TargetError(InputError):
 
 class ModelError(InputError):
     """A model file is damaged, foreign, or newer than this version reads."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is damaged, newer than this version reads, or of other rows or options."""
 
 
 class OutputError(InputError):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
+from logloss.design.block import Block, Layout
 from logloss.design.design import learn_design
-from logloss.design.encoding import plan_encoding
+from logloss.design.encoding import DigestPass, plan_encoding
 from logloss.design.target import learn_target
 from logloss.logistic.covariance import Inference
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
 from logloss.logistic.minimise import PathPoint
 from logloss.models import Model
 from logloss.rows.budget import bytes_of, threads_within
+from logloss.rows.journal import Checkpoint, JournalEngine
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Engine
-from logloss.rows.source import open_source
+from logloss.rows.source import Source, open_source
 from logloss.rows.tables import reading_bytes
 
 
@@ -40,6 +44,7 @@ def fit(
     max_scans: int = MAX_SCANS,
     engine: Engine | None = None,
     memory: int | str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     watch: Callable[[PathPoint], None] | None = None,
 ) -> Model:
     """Fit a logistic regression to a table, straight from where it lies.
@@ -94,6 +99,9 @@ def fit(
         Memory to keep to, as bytes or as text such as ``"2GB"``; by default a quarter of
         the machine's.  Rows that take more once they are numbers go to a temporary file,
         which is read piece by piece.
+    checkpoint : path, optional
+        A file that keeps what every scan found.  Where a fit was killed, the same call goes
+        on after its last scan and ends with the same bits; the file is removed at the end.
     watch : callable, optional
         Called after every step with scans, objective, bound and step.
 
@@ -105,8 +113,11 @@ def fit(
     ------
     SourceError, ColumnError, TargetError, WeightError, ArgumentError
         If the data or an option cannot be used; the message says where and what to do.
+    CheckpointError
+        If `checkpoint` is damaged, or of other rows or options.
     OutputError
-        If rows that do not fit in memory do not fit in the folder for temporary files.
+        If `checkpoint` cannot be written, or rows that do not fit in memory do not fit in
+        the folder for temporary files.
 
     Examples
     --------
@@ -120,6 +131,7 @@ def fit(
     if prior == "auto":
         prior = None if method == "firth" else "weak"
     budget = bytes_of(memory)
+    kept = None if checkpoint is None else Checkpoint.read(checkpoint)
     rows = open_source(source)
     reader = engine or LocalEngine(threads_within(budget, reading_bytes(rows.schema)))
     learned_target = learn_target(rows, target, positive=positive, engine=reader)
@@ -135,10 +147,17 @@ def fit(
     )
     plan = plan_encoding(rows, design, learned_target, budget)
     with plan.encoded(engine) as encoded:
+        scanner = engine or plan.engine()
+        journal = None
+        if kept is not None:
+            options = {"prior": prior, "alpha": alpha, "tol": tol, "max_scans": max_scans}
+            scanner = journal = JournalEngine(
+                scanner, kept, _identity(encoded, design.layout, scanner, options)
+            )
         fitted = fit_logistic(
             encoded,
             design.layout,
-            engine or plan.engine(),
+            scanner,
             alpha=alpha,
             prior=prior,
             tol=tol,
@@ -148,6 +167,8 @@ def fit(
             inference=Inference(covariance, weighting, bool(design.cluster), intervals),
             base_rate=base_rate,
         )
+    if journal is not None:
+        journal.remove()
     return Model(
         target=learned_target,
         design=design,
@@ -155,3 +176,12 @@ def fit(
         fit_summary=fitted.summary,
         recalibration=fitted.recalibration,
     )
+
+
+def _identity(
+    encoded: Source[Block], layout: Layout, engine: Engine, options: Mapping[str, object]
+) -> dict[str, str]:
+    """Return what the answers of this fit's scans belong to: its rows, columns and options."""
+    names = blake2b(repr(layout).encode(), digest_size=16).hexdigest()
+    rows = str(engine.reduce(DigestPass(), encoded))
+    return {"rows": rows, "columns": names} | {name: repr(v) for name, v in options.items()}

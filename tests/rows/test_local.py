@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import pyarrow as pa
 import pytest
@@ -103,3 +103,37 @@ def test_shards_not_begun_are_not_read_after_an_error(source: Source[Batch]) -> 
     with pytest.raises(ZeroDivisionError):
         engine.reduce(FirstRows(0, ZeroDivisionError), source)
     assert told == []
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A partial that tells how many of its kind are alive at once."""
+
+    alive: ClassVar[set[int]] = set()
+    most: ClassVar[list[int]] = [0]
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        self.alive.add(id(self))
+        self.most[0] = max(self.most[0], len(self.alive))
+
+    def __del__(self) -> None:
+        self.alive.discard(id(self))
+
+    def __add__(self, other: Self, /) -> Self:
+        return type(self)(self.rows + other.rows)
+
+
+@dataclass(frozen=True)
+class CountPass:
+    """Batches → `Counted`."""
+
+    def __call__(self, batches: Iterable[Batch], /) -> Counted:
+        return Counted(sum(map(len, batches)))
+
+
+def test_answers_are_added_as_they_come_and_not_kept() -> None:
+    shard = open_source(pa.table({"a": range(10)})).shards[0]
+    total = LocalEngine(1).reduce(CountPass(), Source((shard,) * 200))
+    assert total.rows == 2000
+    assert Counted.most[0] <= 4

@@ -94,6 +94,14 @@ def fit(
             "Rows that take more go to a temporary file.",
         ),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File that keeps what every scan found: where a fit was killed, the same call "
+            "goes on after its last scan. Removed at the end.",
+        ),
+    ] = None,
     method: Annotated[
         Method,
         typer.Option(
@@ -157,6 +165,7 @@ def fit(
             cluster=split_names(cluster),
             weighting=weighting.value,
             memory=memory,
+            checkpoint=checkpoint,
             watch=watch,
         )
     model.save(output)

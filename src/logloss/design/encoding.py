@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from logloss.design.block import ArrayShard, Block
@@ -20,6 +22,7 @@ from logloss.design.target import Target
 from logloss.errors import ArgumentError
 from logloss.rows.budget import threads_within
 from logloss.rows.cache import Cache, Field, Window, make_cache
+from logloss.rows.draws import bits, mix
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine
 from logloss.rows.source import Source
@@ -95,6 +98,54 @@ class CachePass:
             self.cache.write(block.first_row, block.arrays())
             n_rows += len(block)
         return Written(n_rows)
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What tells these rows from others, however they were cut; a partial.
+
+    A sum over rows of what each row's values are hashed to, in two lanes: rows that differ
+    anywhere agree in one lane with a chance of about 2⁻⁶⁴.
+    """
+
+    lanes: tuple[int, int] = (0, 0)
+
+    def __add__(self, other: Self, /) -> Self:
+        first, second = ((a + b) % 2**64 for a, b in zip(self.lanes, other.lanes, strict=True))
+        return type(self)((first, second))
+
+    def __str__(self) -> str:
+        return "".join(f"{lane:016x}" for lane in self.lanes)
+
+
+@dataclass(frozen=True)
+class DigestPass:
+    """Blocks → `Digest`."""
+
+    def __call__(self, blocks: Iterable[Block], /) -> Digest:
+        """Hash the rows of these blocks."""
+        return sum(map(self._of, blocks), Digest())
+
+    def _of(self, block: Block) -> Digest:
+        rows = np.arange(block.first_row, block.first_row + len(block))
+        lanes = [bits(seed, rows) for seed in (1, 2)]
+        total = np.zeros(len(rows), np.uint64)
+        for name, array in block.arrays().items():
+            for k, column in enumerate(array.T if array.ndim == 2 else [array]):
+                total += mix(_words(column) ^ _key(name, k))
+        first, second = (int(np.sum(mix(total) * lane, dtype=np.uint64)) for lane in lanes)
+        return Digest((first, second))
+
+
+def _words(column: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """Return the bits of numbers of any width."""
+    same = np.ascontiguousarray(column).view(f"u{column.dtype.itemsize}")
+    return same.astype(np.uint64)
+
+
+def _key(name: str, k: int) -> np.uint64:
+    """Return what sets one column's values apart from those of others."""
+    return np.uint64(int.from_bytes(blake2b(f"{k} {name}".encode(), digest_size=8).digest()))
 
 
 @dataclass(frozen=True)

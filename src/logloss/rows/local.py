@@ -7,13 +7,13 @@ import threading
 from collections.abc import Iterator, Sized
 from functools import reduce
 from operator import add
-from typing import cast
+from typing import Generic, cast
 
 from logloss.rows.protocols import B_contra, P, Pass, Progress, Shard
 from logloss.rows.source import Source
 from logloss.threads import map_ordered
 
-#: Shards whose answers wait to be added: a scorer's answer takes half a megabyte.
+#: Shards that may be finished before one ahead of them is: their answers have to wait.
 _AT_A_TIME = 64
 
 
@@ -41,27 +41,25 @@ class LocalEngine:
         read one after another; shards behind it, and all after Ctrl-C, stop where they are.
         """
         total = source.n_rows
-        failed = _FirstFailure()
+        failed, merged = _FirstFailure(), _InOrder[P]()
 
-        def answer(numbered: tuple[int, Shard[B_contra]]) -> P:
+        def answer(numbered: tuple[int, Shard[B_contra]]) -> None:
             number, shard = numbered
             try:
-                return task(self._watched(shard, number, total, failed))
+                merged.add(number, task(self._watched(shard, number, total, failed)))
             except BaseException:
                 failed.note(number)
                 raise
 
-        answers: list[P] = []
         shards = list(enumerate(source.shards))
         try:
             for start in range(0, len(shards), _AT_A_TIME):
-                group = shards[start : start + _AT_A_TIME]
-                answers = [reduce(add, answers + map_ordered(answer, group, self.n_threads))]
+                map_ordered(answer, shards[start : start + _AT_A_TIME], self.n_threads)
         except BaseException as error:
             if not isinstance(error, Exception):
                 failed.note(-1)
             raise
-        return answers[0] if answers else task(())
+        return merged.total[0] if merged.total else task(())
 
     def _watched(
         self, shard: Shard[B_contra], number: int, total: int, failed: _FirstFailure
@@ -74,6 +72,23 @@ class LocalEngine:
             if self.progress is not None:
                 with self._lock:
                     self.progress(len(cast(Sized, block)), total)
+
+
+class _InOrder(Generic[P]):
+    """Sum of the answers so far, each added as soon as all before it are."""
+
+    def __init__(self) -> None:
+        self.total: list[P] = []
+        self._waiting: dict[int, P] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def add(self, number: int, answer: P) -> None:
+        with self._lock:
+            self._waiting[number] = answer
+            while self._next in self._waiting:
+                self.total = [reduce(add, [*self.total, self._waiting.pop(self._next)])]
+                self._next += 1
 
 
 class _FirstFailure:
