@@ -35,7 +35,8 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
     outcome = call(
         "fit", folder / "table.parquet", "--target", "outcome", "--positive", "yes",
         "--drop", 'survived, "day"', "--weight", "weight", "--offset", "day", "--prior", "none",
-        "--alpha", "0.5", "--memory", "512MiB", "--checkpoint", tmp_path / "c", "--base-rate", "0.02", "--cluster", "day",
+        "--alpha", "0.5", "--memory", "512MiB", "--checkpoint", tmp_path / "c",
+        "--base-rate", "0.02", "--cluster", "day",
         "--weighting", "sampling", "-o", tmp_path / "model.json",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
