@@ -2,9 +2,30 @@
 // with the flags of that level and LOGLOSS_LEVEL set to its name.
 #include "kernels.hpp"
 
+#include "linear_rows.hpp"
 #include "loss_rows.hpp"
+#include "moment_rows.hpp"
 
 namespace logloss::LOGLOSS_LEVEL {
+
+namespace {
+
+void linear_scan(LinearTask& task) {
+  return task.rows.numbers.type == Type::float32 ? linear_scan_as<float>(task)
+                                                 : linear_scan_as<double>(task);
+}
+
+void linear_products(const ProductTask& task) {
+  return task.rows.numbers.type == Type::float32 ? linear_products_as<float>(task)
+                                                 : linear_products_as<double>(task);
+}
+
+void moments(const MomentTask& task) {
+  return task.rows.numbers.type == Type::float32 ? moments_as<float>(task)
+                                                 : moments_as<double>(task);
+}
+
+}  // namespace
 
 extern const Kernels kKernels;
 const Kernels kKernels = {LOGLOSS_LEVEL_NAME,
@@ -13,6 +34,9 @@ const Kernels kKernels = {LOGLOSS_LEVEL_NAME,
                           sigmoid_rows,
                           logit_rows,
                           all_hard,
-                          add};
+                          add,
+                          linear_scan,
+                          linear_products,
+                          moments};
 
 }  // namespace logloss::LOGLOSS_LEVEL

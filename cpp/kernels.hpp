@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "linear.hpp"
 #include "losses.hpp"
 
 namespace logloss {
@@ -15,6 +16,9 @@ struct Kernels {
   void (*logit)(const MapTask&);
   bool (*all_hard)(const Column&, std::ptrdiff_t n);  // whether every value is 0 or 1
   void (*add)(const Column&, std::ptrdiff_t n, ExactSum&);
+  void (*linear_scan)(LinearTask&);
+  void (*linear_products)(const ProductTask&);
+  void (*moments)(const MomentTask&);
 };
 
 // The best table that this processor can run, or the one named; null if it cannot run that.

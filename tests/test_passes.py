@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -23,8 +24,9 @@ from logloss.logistic.certificate import LeveragePass
 from logloss.logistic.columns import MomentsPass
 from logloss.logistic.covariance import ScoresPass
 from logloss.logistic.firth import Asked, PenalisedPass
-from logloss.logistic.objective import LinearPass, Standard
+from logloss.logistic.objective import LinearPass, TrialPass
 from logloss.logistic.separation import MarginPass, ReachPass
+from logloss.logistic.standard import Standard
 from logloss.rows.cache import Cache, make_cache
 from logloss.rows.source import Source, open_source
 from logloss.scoring.passes import ScorePass
@@ -103,7 +105,8 @@ def place() -> tuple[Cache, Scratch]:
 
 def standard() -> Standard:
     p = len(design().layout.numbers)
-    return Standard(np.full(p, 3.0), np.full(p, 7.0), tuple(map(len, design().layout.levels)))
+    levels = tuple(map(len, design().layout.levels))
+    return Standard(np.full(p, 3.0), np.full(p, 7.0), levels, np.full(p, 200.0))
 
 
 def coefficients(seed: int) -> np.ndarray:
@@ -116,6 +119,10 @@ def linear_pass() -> LinearPass:
 
 def scores_pass(meat: Any) -> ScoresPass:
     return ScoresPass(standard(), coefficients(0), meat)
+
+
+def trial_pass() -> TrialPass:
+    return TrialPass(standard(), coefficients(0), coefficients(1), (0.0, 0.5, 1.0))
 
 
 def penalised_pass() -> PenalisedPass:
@@ -154,6 +161,8 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (CachePass, lambda: CachePass(design(), LATE, place()[0]), table, None),
     (MomentsPass, moments_pass, encoded, closely(1e-12)),
     (LinearPass, linear_pass, encoded, closely(1e-12)),
+    (LinearPass, lambda: replace(linear_pass(), curvature=False), encoded, None),
+    (TrialPass, trial_pass, encoded, None),
     (ScoresPass, partial(scores_pass, "none"), encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "frequency"), encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "cluster"), encoded, closely(1e-12)),

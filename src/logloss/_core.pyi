@@ -50,6 +50,57 @@ class Kernels:
     def quick_mean_from_probabilities(self, label: Any, score: Any, /) -> float | None: ...
     def sigmoid(self, values: _Array, out: _Array) -> None: ...
     def logit(self, values: _Array, out: _Array) -> None: ...
+    def linear_scan(
+        self,
+        numbers: _Array,
+        codes: _Array,
+        center: _Array,
+        starts: _Array,
+        beta: _Array,
+        label: _Array | None,
+        weight: _Array | None,
+        offset: _Array | None,
+        loss: ExactSum,
+        grid: _Array | None,
+        high: _Array | None,
+        low: _Array | None,
+        gram: _Array | None,
+        inverse_scale: _Array | None,
+    ) -> tuple[float, float]: ...
+    def linear_trials(
+        self,
+        numbers: _Array,
+        codes: _Array,
+        center: _Array,
+        starts: _Array,
+        beta: _Array,
+        direction: _Array,
+        steps: _Array,
+        label: _Array | None,
+        weight: _Array | None,
+        offset: _Array | None,
+        sums: list[ExactSum],
+    ) -> None: ...
+    def linear_products(
+        self,
+        numbers: _Array,
+        codes: _Array,
+        center: _Array,
+        starts: _Array,
+        beta: _Array,
+        out: _Array,
+    ) -> None: ...
+    def moments(
+        self,
+        numbers: _Array,
+        shift: _Array,
+        weight: _Array | None,
+        first: _Array,
+        second: _Array,
+        low: _Array,
+        high: _Array,
+        two_valued: _Array,
+    ) -> None: ...
 
 def best_kernels() -> Kernels: ...
 def kernels_at(level: str) -> Kernels | None: ...

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from scipy import linalg
 
 from logloss.design.block import Block
-from logloss.logistic.objective import FloatArray, Objective, Standard, on_face
+from logloss.logistic.objective import FloatArray, Objective, on_face
+from logloss.logistic.standard import Standard
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -50,7 +51,7 @@ class SquaresPass:
         total = Squares(np.zeros(self.directions.shape[1]))
         for block in blocks:
             dense = self.standard.dense(block)
-            weight = on_face(self.standard, dense, block, self.faces)
+            weight = on_face(self.standard, block, self.faces)
             squares = np.square(self.standard.product(dense, block.codes, self.directions))
             total = total + Squares(
                 squares.sum(axis=0) if weight is None else np.asarray(weight @ squares)

@@ -22,7 +22,8 @@ import numpy.typing as npt
 from scipy import linalg
 
 from logloss.design.block import Block
-from logloss.logistic.objective import FloatArray, Standard, on_face
+from logloss.logistic.objective import FloatArray, on_face
+from logloss.logistic.standard import Standard
 
 
 def gap_bound(decrement: float, leverage: float) -> float:
@@ -70,7 +71,7 @@ class LeveragePass:
         wide[self.free] = inverse.T
         for block in blocks:
             dense = self.standard.dense(block)
-            weight = on_face(self.standard, dense, block, self.faces)
+            weight = on_face(self.standard, block, self.faces)
             products = self.standard.product(dense, block.codes, wide)
             leverage = np.einsum("ij,ij->i", products, products)
             if weight is not None:

@@ -13,8 +13,10 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from logloss import kernel
 from logloss.design.block import Block, Layout
 from logloss.errors import ArgumentError, WeightError
+from logloss.logistic.standard import Standard
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 
@@ -36,6 +38,8 @@ class Moments:
         Σw and Σwy.
     low_target, high_target : float
         Smallest and largest y.
+    heaviest : float
+        Largest weight.
     has_offset : bool
         Whether any row carries an offset.
     first, second : ndarray of shape (p,)
@@ -53,6 +57,7 @@ class Moments:
     target: float
     low_target: float
     high_target: float
+    heaviest: float
     has_offset: bool
     first: FloatArray
     second: FloatArray
@@ -72,6 +77,7 @@ class Moments:
             target=self.target + other.target,
             low_target=min(self.low_target, other.low_target),
             high_target=max(self.high_target, other.high_target),
+            heaviest=max(self.heaviest, other.heaviest),
             has_offset=self.has_offset or other.has_offset,
             first=self.first + other.first,
             second=self.second + other.second,
@@ -98,6 +104,7 @@ class MomentsPass:
             target=0.0,
             low_target=np.inf,
             high_target=-np.inf,
+            heaviest=0.0,
             has_offset=False,
             first=np.zeros(p),
             second=np.zeros(p),
@@ -113,31 +120,25 @@ class MomentsPass:
     def _of(self, block: Block) -> Moments:
         _check(block)
         assert block.y is not None, "a fit needs a target"
-        weight = np.ones(len(block)) if block.weight is None else block.weight
-        used = weight > 0
-        numbers, y, codes = block.numbers, block.y, block.codes
-        if not used.all():
-            numbers, y, codes, weight = numbers[used], y[used], codes[used], weight[used]
-        shifted = np.asarray(numbers, np.float64) - np.asarray(self.shift)
-        any_rows = len(y) > 0
-        empty = np.full(shifted.shape[1], np.nan)
-        low = numbers.min(axis=0).astype(np.float64) if any_rows else empty
-        high = numbers.max(axis=0).astype(np.float64) if any_rows else empty
+        y, weight = block.y, np.ones(len(block)) if block.weight is None else block.weight
+        used = y if block.weight is None else y[weight > 0]
+        found = kernel.column_moments(block.numbers, np.array(self.shift), block.weight)
         return Moments(
-            n=len(y),
+            n=len(used),
             weight=float(weight.sum()),
             target=float(weight @ y),
-            low_target=float(y.min()) if any_rows else np.inf,
-            high_target=float(y.max()) if any_rows else -np.inf,
+            low_target=float(used.min(initial=np.inf)),
+            high_target=float(used.max(initial=-np.inf)),
+            heaviest=float(weight.max(initial=0.0)),
             has_offset=block.offset is not None and bool(np.any(block.offset)),
-            first=weight @ shifted,
-            second=weight @ np.square(shifted),
-            low=low,
-            high=high,
-            two_valued=np.all((numbers == low) | (numbers == high), axis=0),
+            first=found.first,
+            second=found.second,
+            low=np.where(len(used) > 0, found.low, np.nan),
+            high=np.where(len(used) > 0, found.high, np.nan),
+            two_valued=found.two_valued,
             levels=tuple(
-                np.asarray(np.bincount(codes[:, k], weight, minlength=len(column)), np.float64)
-                for k, column in enumerate(self.layout.levels)
+                np.asarray(np.bincount(codes, weight, minlength=len(column)), np.float64)
+                for codes, column in zip(block.codes.T, self.layout.levels, strict=True)
             ),
         )
 
@@ -156,6 +157,10 @@ class Columns:
         Whether a number takes two values only.
     span : ndarray of shape (p,)
         Largest less smallest value.
+    reach : ndarray of shape (p,)
+        Largest distance of a value from `center`.
+    heaviest : float
+        Largest weight.
     level_shares : tuple of ndarray
         Weighted share of each level, for each code column.
     n, weight, base_rate
@@ -171,6 +176,8 @@ class Columns:
     scale: FloatArray
     two_valued: npt.NDArray[np.bool_]
     span: FloatArray
+    reach: FloatArray
+    heaviest: float
     level_shares: tuple[FloatArray, ...]
     n: int
     weight: float
@@ -182,6 +189,12 @@ class Columns:
     def n_effective(self) -> float:
         """max(Σw, n): what a fraction of a standard error is measured against."""
         return max(self.weight, float(self.n))
+
+    @property
+    def standard(self) -> Standard:
+        """Layout and standardisation, as passes carry them."""
+        n_levels = tuple(map(len, self.layout.levels))
+        return Standard(self.center, self.scale, n_levels, self.reach, self.heaviest)
 
     def to_user_units(self, standardised: FloatArray) -> FloatArray:
         """Turn coefficients of standardised columns into those of the user's columns."""
@@ -232,6 +245,8 @@ def learn_columns(
         scale=np.where(scale > 0, scale, 1.0),
         two_valued=moments.two_valued,
         span=moments.high - moments.low,
+        reach=np.maximum(moments.high - mean, mean - moments.low),
+        heaviest=moments.heaviest,
         level_shares=tuple(level / moments.weight for level in moments.levels),
         n=moments.n,
         weight=moments.weight,

@@ -25,7 +25,8 @@ from logloss.design.block import Block
 from logloss.errors import ArgumentError
 from logloss.logistic.columns import Columns
 from logloss.logistic.minimise import Solution
-from logloss.logistic.objective import FloatArray, Objective, Standard
+from logloss.logistic.objective import FloatArray, Objective
+from logloss.logistic.standard import Standard
 
 Meat = Literal["none", "frequency", "sampling", "cluster"]
 

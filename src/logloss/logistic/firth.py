@@ -23,7 +23,8 @@ from logloss import kernel
 from logloss.design.block import Block
 from logloss.logistic.aliasing import dependent_columns
 from logloss.logistic.minimise import PathPoint, Solution, Status, Watch
-from logloss.logistic.objective import FloatArray, Objective, Standard
+from logloss.logistic.objective import FloatArray, Objective
+from logloss.logistic.standard import Standard
 
 #: A step from within one standard error of the maximum that leaves more than this of the
 #: distance shows that leverages must not lag behind.

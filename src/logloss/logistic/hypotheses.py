@@ -19,7 +19,8 @@ from logloss.design.block import Block, Layout
 from logloss.errors import ArgumentError
 from logloss.logistic.columns import learn_columns
 from logloss.logistic.covariance import ScoresPass, inverse
-from logloss.logistic.objective import FloatArray, Standard
+from logloss.logistic.objective import FloatArray
+from logloss.logistic.standard import Standard
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 

@@ -6,17 +6,18 @@ to go down from here is the solvers' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from logloss import kernel
 from logloss.design.block import Block
 from logloss.logistic.columns import Columns
+from logloss.logistic.grids import GridSum
+from logloss.logistic.standard import Standard
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 
@@ -30,76 +31,6 @@ PRIOR_SCALE = 2.5
 
 
 @dataclass(frozen=True)
-class Standard:
-    """How a block's columns are laid out and standardised: what every linear pass carries."""
-
-    center: FloatArray
-    scale: FloatArray
-    n_levels: tuple[int, ...]
-
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """Where each code column's levels start in the coefficient vector."""
-        first = 1 + len(self.center)
-        return tuple(first + sum(self.n_levels[:k]) for k in range(len(self.n_levels)))
-
-    @property
-    def size(self) -> int:
-        """Number of coefficients, the intercept included."""
-        return 1 + len(self.center) + sum(self.n_levels)
-
-    def dense(self, block: Block) -> FloatArray:
-        """Intercept and standardised numbers, shape (n, 1 + p)."""
-        matrix = np.empty((len(block), 1 + len(self.center)))
-        matrix[:, 0] = 1.0
-        np.subtract(block.numbers, self.center, out=matrix[:, 1:])
-        matrix[:, 1:] /= self.scale
-        return matrix
-
-    def product(
-        self, dense: FloatArray, codes: npt.NDArray[np.int32], beta: FloatArray
-    ) -> FloatArray:
-        """X·β for one block; β is a vector, or a matrix of several."""
-        z: FloatArray = dense @ beta[: dense.shape[1]]
-        for k, (start, n) in enumerate(zip(self.starts, self.n_levels, strict=True)):
-            z += beta[start : start + n][codes[:, k]]
-        return z
-
-    def transposed(
-        self, dense: FloatArray, codes: npt.NDArray[np.int32], rows: FloatArray
-    ) -> FloatArray:
-        """Xᵀ·rows for one block."""
-        parts = [rows @ dense]
-        for k, n in enumerate(self.n_levels):
-            parts.append(np.asarray(np.bincount(codes[:, k], rows, minlength=n), np.float64))
-        return np.concatenate(parts)
-
-    def gram(self, dense: FloatArray, codes: npt.NDArray[np.int32], rows: FloatArray) -> FloatArray:
-        """XᵀWX for one block, without ever storing a dummy column."""
-        q = dense.shape[1]
-        gram = np.empty((self.size, self.size))
-        weighted = dense * rows[:, None]
-        gram[:q, :q] = dense.T @ weighted
-        one_hot = [
-            sparse.csr_array(
-                (np.ones(len(rows)), codes[:, k], np.arange(len(rows) + 1)), shape=(len(rows), n)
-            )
-            for k, n in enumerate(self.n_levels)
-        ]
-        for k, (start, n) in enumerate(zip(self.starts, self.n_levels, strict=True)):
-            mine = slice(start, start + n)
-            gram[mine, :q] = one_hot[k].T @ weighted
-            gram[:q, mine] = gram[mine, :q].T
-            for j in range(k + 1):
-                other = slice(self.starts[j], self.starts[j] + self.n_levels[j])
-                pair = codes[:, k].astype(np.int64) * self.n_levels[j] + codes[:, j]
-                counts = np.bincount(pair, rows, minlength=n * self.n_levels[j])
-                gram[mine, other] = counts.reshape(n, self.n_levels[j])
-                gram[other, mine] = gram[mine, other].T
-        return gram
-
-
-@dataclass(frozen=True)
 class LinearSums:
     """What one scan tells about the loss at β; a partial.
 
@@ -107,18 +38,20 @@ class LinearSums:
     ----------
     loss : ExactSum
         Σ fl(w·ℓ), in nats.
-    gradient : ndarray of shape (size,)
-        Σ w(σ(z) − y)x.
+    gradient : GridSum
+        Σ w(σ(z) − y)x, in centred but unscaled columns.
     gram : ndarray of shape (size, size) or None
-        Σ w σ(1 − σ) x xᵀ, when curvature was asked for.
+        Upper triangle of Σ w σ(1 − σ) x xᵀ in the same columns, when curvature was asked for.
     row_norm : float
-        Largest squared length of a row, one-hot levels counted as 1 each.
+        Largest squared length of a standardised row, one-hot levels counted as 1 each; 0
+        without curvature.
     margin : float
-        Smallest (2y − 1)·xᵀβ over rows of positive weight; −inf where a label is soft.
+        Smallest (2y − 1)·xᵀβ over rows of positive weight; −inf where a label is soft, and
+        inf without curvature.
     """
 
     loss: kernel.ExactSum
-    gradient: FloatArray
+    gradient: GridSum
     gram: FloatArray | None
     row_norm: float
     margin: float
@@ -149,48 +82,65 @@ class LinearPass:
 
     def __call__(self, blocks: Iterable[Block], /) -> LinearSums:
         """Sum loss, gradient and, when asked for, curvature over these blocks."""
-        size = self.standard.size
-        total = LinearSums(
-            loss=kernel.ExactSum.of(np.empty(0)),
-            gradient=np.zeros(size),
-            gram=np.zeros((size, size)) if self.curvature else None,
-            row_norm=0.0,
-            margin=np.inf,
-        )
+        size, units = self.standard.size, self.standard.units
+        beta, loss = self.beta / units, kernel.ExactSum.of(np.empty(0))
+        gradient = GridSum.zero(self.standard.grid)
+        gram = np.zeros((size, size)) if self.curvature else None
+        inverse_scale = 1.0 / self.standard.scale if self.curvature else None
+        row_norm, margin = 0.0, np.inf
         for block in blocks:
-            total = total + self._of(block)
-        return total
-
-    def _of(self, block: Block) -> LinearSums:
-        standard, codes, y = self.standard, block.codes, block.y
-        assert y is not None, "a fit needs a target"
-        dense = standard.dense(block)
-        linear = standard.product(dense, codes, self.beta)
-        z = linear if block.offset is None else linear + block.offset
-        loss, gradient, hessian = kernel.loss_derivatives(y, z)
-        weight = on_face(standard, dense, block, self.faces)
-        if weight is not None:
-            loss, gradient, hessian = loss * weight, gradient * weight, hessian * weight
-        used = slice(None) if weight is None else weight > 0
-        hard = (y == 0) | (y == 1)
-        margins = np.where(hard, (2 * y - 1) * linear, -np.inf)[used]
-        norms = np.einsum("ij,ij->i", dense, dense)[used]
-        return LinearSums(
-            loss=kernel.ExactSum.of(loss),
-            gradient=standard.transposed(dense, codes, gradient),
-            gram=standard.gram(dense, codes, hessian) if self.curvature else None,
-            row_norm=float(norms.max(initial=0.0)) + len(standard.n_levels),
-            margin=float(margins.min(initial=np.inf)),
-        )
+            assert block.y is not None, "a fit needs a target"
+            rows = self.standard.rows(block)._replace(
+                weight=on_face(self.standard, block, self.faces)
+            )
+            longest, smallest = kernel.linear_scan(
+                rows,
+                beta,
+                loss=loss,
+                gradient=(gradient.grid, gradient.high, gradient.low),
+                gram=gram,
+                inverse_scale=inverse_scale,
+            )
+            row_norm, margin = max(row_norm, longest), min(margin, smallest)
+        return LinearSums(loss, gradient, gram, row_norm, margin)
 
 
-def on_face(
-    standard: Standard, dense: FloatArray, block: Block, faces: tuple[FloatArray, ...]
-) -> FloatArray | None:
+@dataclass(frozen=True)
+class TrialLosses:
+    """Σ fl(w·ℓ) at each of several steps along a direction, in nats; a partial."""
+
+    losses: tuple[kernel.ExactSum, ...]
+
+    def __add__(self, other: Self, /) -> Self:
+        return type(self)(tuple(a + b for a, b in zip(self.losses, other.losses, strict=True)))
+
+
+@dataclass(frozen=True)
+class TrialPass:
+    """Blocks → `TrialLosses` at ``beta + step·direction`` for each step, from one read."""
+
+    standard: Standard
+    beta: FloatArray
+    direction: FloatArray
+    steps: tuple[float, ...]
+
+    def __call__(self, blocks: Iterable[Block], /) -> TrialLosses:
+        """Sum the losses over these blocks."""
+        units = self.standard.units
+        beta, direction, steps = self.beta / units, self.direction / units, np.array(self.steps)
+        losses = tuple(kernel.ExactSum.of(np.empty(0)) for _ in self.steps)
+        for block in blocks:
+            assert block.y is not None, "a fit needs a target"
+            rows = self.standard.rows(block)
+            kernel.linear_trials(rows, beta, direction, steps, losses=losses)
+        return TrialLosses(losses)
+
+
+def on_face(standard: Standard, block: Block, faces: tuple[FloatArray, ...]) -> FloatArray | None:
     """Weights of a block's rows, 0 off the faces; None where all rows weigh 1."""
     weight = block.weight
     for face in faces:
-        off = np.abs(standard.product(dense, block.codes, face)) > FACE_TOLERANCE
+        off = np.abs(standard.products(block, face)) > FACE_TOLERANCE
         weight = np.where(off, 0.0, 1.0 if weight is None else weight)
     return weight
 
@@ -221,23 +171,40 @@ class Objective:
     @property
     def standard(self) -> Standard:
         """Layout and standardisation, as passes carry them."""
-        columns = self.columns
-        return Standard(columns.center, columns.scale, tuple(map(len, columns.layout.levels)))
+        return self.columns.standard
 
     def evaluate(self, beta: FloatArray, *, curvature: bool) -> Evaluation:
         """Scan the rows once and return F and its derivatives at β."""
         task = LinearPass(self.standard, beta, curvature, self.faces)
         sums = self.engine.reduce(task, self.source)
-        weight = self.columns.weight
-        ridge = self.penalty * beta
+        weight, units = self.columns.weight, self.standard.units
+        ridge, hessian = self.penalty * beta, None
+        if sums.gram is not None:
+            gram = np.triu(sums.gram) / (weight * np.outer(units, units))
+            hessian = gram + np.triu(gram, 1).T + np.diag(self.penalty)
+        mean_loss = sums.loss.value / weight
         return Evaluation(
             beta=beta,
-            mean_loss=sums.loss.value / weight,
-            value=sums.loss.value / weight + 0.5 * float(ridge @ beta),
-            gradient=sums.gradient / weight + ridge,
-            hessian=None if sums.gram is None else sums.gram / weight + np.diag(self.penalty),
+            mean_loss=mean_loss,
+            value=mean_loss + 0.5 * float(ridge @ beta),
+            gradient=sums.gradient.value / (weight * units) + ridge,
+            hessian=hessian,
             row_norm=sums.row_norm,
             margin=sums.margin,
+        )
+
+    def values_along(
+        self, beta: FloatArray, direction: FloatArray, steps: Sequence[float]
+    ) -> FloatArray:
+        """F at ``beta + step·direction`` for each step, from one scan."""
+        task = TrialPass(self.standard, beta, direction, tuple(steps))
+        trials = self.engine.reduce(task, self.source).losses
+        points = [beta + step * direction for step in steps]
+        return np.array(
+            [
+                trial.value / self.columns.weight + 0.5 * float(self.penalty * point @ point)
+                for trial, point in zip(trials, points, strict=True)
+            ]
         )
 
 

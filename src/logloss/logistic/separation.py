@@ -17,7 +17,8 @@ import numpy.typing as npt
 from scipy import optimize
 
 from logloss.design.block import Block
-from logloss.logistic.objective import FACE_TOLERANCE, FloatArray, Objective, Standard, on_face
+from logloss.logistic.objective import FACE_TOLERANCE, FloatArray, Objective, on_face
+from logloss.logistic.standard import Standard
 
 #: Components of a Newton step this much smaller than its largest are noise around a
 #: separating direction; each threshold gives a candidate, and a pass judges them all.
@@ -86,13 +87,13 @@ class MarginPass:
         standard, codes, y = self.standard, block.codes, block.y
         assert y is not None, "a fit needs a target"
         dense = standard.dense(block)
-        weight = on_face(standard, dense, block, self.faces)
+        weight = on_face(standard, block, self.faces)
         used = np.ones(len(y), bool) if weight is None else weight > 0
         hard = (y == 0) | (y == 1)
         sign = np.where(used & hard, 2 * y - 1, 0.0)
         low, high, first = [], [], np.zeros(len(y))
         for k, direction in enumerate(self.directions):
-            linear = standard.product(dense, codes, direction)
+            linear = standard.products(block, direction)
             signed = np.where(hard, (2 * y - 1) * linear, -np.abs(linear))
             first = signed if k == 0 else first
             low.append(signed[used].min(initial=np.inf))
@@ -185,14 +186,13 @@ class ReachPass:
         total = Reach(0.0)
         for block in blocks:
             assert block.y is not None, "a fit needs a target"
-            dense = self.standard.dense(block)
-            weight = on_face(self.standard, dense, block, self.faces)
-            along = self.standard.product(dense, block.codes, self.direction)
+            weight = on_face(self.standard, block, self.faces)
+            along = self.standard.products(block, self.direction)
             sign = 2 * block.y - 1
             separated = np.abs(along) > FACE_TOLERANCE
             if weight is not None:
                 separated &= weight > 0
-            here = sign * self.standard.product(dense, block.codes, self.beta)
+            here = sign * self.standard.products(block, self.beta)
             needed = (self.margin - here[separated]) / np.abs(along[separated])
             total = total + Reach(float(needed.max(initial=0.0)))
         return total
