@@ -1,8 +1,11 @@
 """`LogisticRegression` as scikit-learn's users expect it."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
@@ -31,6 +34,7 @@ def sample():
         LogisticRegression(),
         LogisticRegression(prior="weak"),
         LogisticRegression(alpha=0.1, fit_intercept=False),
+        LogisticRegression(method="firth", covariance="HC1"),
     ]
 )
 def test_scikit_learn_s_checks_pass(estimator, check):
@@ -101,13 +105,59 @@ def test_text_classes_come_back(sample):
     assert set(model.predict(X)) == {"ham", "spam"}
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_feature_names_are_kept(sample, frame):
     X, y = sample
     table = frame({f"column {j}": X[:, j] for j in range(4)})
     model = LogisticRegression().fit(table, y)
     assert model.feature_names_in_.tolist() == [f"column {j}" for j in range(4)]
     assert [term.name for term in model.summary().terms[1:]] == model.feature_names_in_.tolist()
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_tables_give_the_arrays_that_they_hold(sample, frame):
+    X, y = sample
+    whole, weight = (np.arange(len(y)) % 7).astype(np.int64), np.arange(len(y)) % 3 + 1.0
+    groups = np.where(whole > 3, "late", "early")
+    columns = {"a": X[:, 0], "b": X[:, 1].astype(np.float32), "c": whole, "d": whole > 2}
+    table = frame({**columns, "y": y, "w": weight, "g": groups})
+    options = {"sample_weight": table["w"], "clusters": table["g"]}
+    select = list(columns)
+    features = table.select(select) if hasattr(table, "select") else table[select]
+    model = LogisticRegression(tol=1e-8).fit(features, table["y"], **options)
+    matrix = np.column_stack(list(columns.values()))
+    plain = LogisticRegression(tol=1e-8).fit(matrix, y, sample_weight=weight, clusters=groups)
+    np.testing.assert_allclose(model.coef_, plain.coef_, rtol=1e-10)
+    assert model.feature_names_in_.tolist() == select
+    np.testing.assert_allclose(
+        model.predict_proba(features), plain.predict_proba(matrix), rtol=1e-10
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"alpha": 0.1, "fit_intercept": False}, {"prior": "weak", "base_rate": 0.01}]
+)
+def test_the_twin_in_scikit_learn_says_the_same(sample, options):
+    X, y = sample
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = LogisticRegression(**options).fit(frame, np.array(["ham", "spam"])[y])
+    twin = model.to_sklearn()
+    assert type(twin) is Peer
+    assert (twin.predict(frame) == model.predict(frame)).all()
+    for method in ("decision_function", "predict_proba", "predict_log_proba"):
+        mine, theirs = getattr(model, method)(frame), getattr(twin, method)(frame)
+        np.testing.assert_allclose(theirs, mine, rtol=1e-12, atol=1e-14)
+    assert twin.feature_names_in_.tolist() == list("abcd")
+    assert pickle.loads(pickle.dumps(twin)).score(frame, model.predict(frame)) == 1.0
+    with pytest.raises(ValueError, match="feature names"):
+        twin.predict(frame.rename(columns={"a": "z"}))
+
+
+def test_the_twin_has_the_same_penalty(sample):
+    X, y = sample
+    twin = LogisticRegression(alpha=0.1).fit(X, y).to_sklearn()
+    again = Peer(**{**twin.get_params(), "tol": 1e-10, "solver": "newton-cholesky"}).fit(X, y)
+    np.testing.assert_allclose(again.coef_, twin.coef_, rtol=1e-3)
 
 
 def test_it_works_in_a_pipeline_a_grid_search_and_a_calibrated_classifier(sample):

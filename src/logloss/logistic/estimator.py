@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression as Peer
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -149,7 +150,8 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            float32 and float64 are read as they are, without a copy.
+            float32 and float64 are read as they are, without a copy. Tables of pandas,
+            polars and pyarrow give the columns their names.
         y : array-like of shape (n_samples,)
             Two values of any type, of which the second in order is positive; or
             proportions in [0, 1].
@@ -305,6 +307,42 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             own=np.array([*own, *[False] * more.shape[1]]),
             extra=np.arange(len(own) + more.shape[1]) >= len(own),
         )
+
+    def to_sklearn(self) -> Peer:
+        """Return a fitted `sklearn.linear_model.LogisticRegression` with the same predictions.
+
+        For what only knows that class: exports to ONNX or PMML, explainers, stored pipelines.
+
+        Returns
+        -------
+        sklearn.linear_model.LogisticRegression
+            With these `coef_`, `intercept_`, `classes_`, `n_iter_` and names of columns. Its
+            ``C`` is this `alpha`, ∞ where that is 0; a prior or Firth's penalty has no
+            counterpart there, so fitting it again gives another model.
+
+        Examples
+        --------
+        >>> from logloss import LogisticRegression
+        >>> X = [[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]]
+        >>> twin = LogisticRegression().fit(X, [0, 0, 1, 0, 1, 1]).to_sklearn()
+        >>> twin.predict_proba([[2.5]]).round(3)
+        array([[0.5, 0.5]])
+        """
+        check_is_fitted(self)
+        strength = self.alpha * self._summary.weight
+        twin = Peer(
+            C=1 / strength if strength else np.inf,
+            fit_intercept=self.fit_intercept,
+            tol=self.tol,
+            max_iter=self.max_scans,
+        )
+        for name in ("coef_", "intercept_", "classes_"):
+            setattr(twin, name, getattr(self, name).copy())
+        twin.n_iter_ = self.n_iter_.astype(np.int32)
+        twin.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            twin.feature_names_in_ = self.feature_names_in_
+        return twin
 
     def _names(self, numbers: npt.NDArray[Any]) -> tuple[str, ...]:
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(numbers.shape[1])])
