@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 from dataclasses import replace
 from functools import cache, partial
@@ -15,7 +16,7 @@ import pytest
 
 import logloss
 from logloss.design.design import Design, DriftPass, learn_design
-from logloss.design.encoding import CachePass, Encoded, EncodePass, plan_encoding
+from logloss.design.encoding import CachePass, DigestPass, Encoded, EncodePass, plan_encoding
 from logloss.design.summary import SummaryPass
 from logloss.design.target import Target, TargetPass
 from logloss.files import Scratch
@@ -28,10 +29,11 @@ from logloss.logistic.objective import LinearPass, TrialPass
 from logloss.logistic.separation import MarginPass, ReachPass
 from logloss.logistic.standard import Standard
 from logloss.rows.cache import Cache, make_cache
+from logloss.rows.frozen import freeze, thaw
 from logloss.rows.source import Source, open_source
 from logloss.scoring.passes import ScorePass
 from logloss.scoring.reading import RowReader
-from tests.laws import Same, check_laws, closely
+from tests.laws import Same, check_laws, closely, exactly
 
 N_ROWS = 300
 
@@ -158,6 +160,7 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (SummaryPass, summary_pass, table, None),
     (DriftPass, drift_pass, table, None),
     (EncodePass, lambda: EncodePass(design(), LATE), table, joined),
+    (DigestPass, DigestPass, encoded, None),
     (CachePass, lambda: CachePass(design(), LATE, place()[0]), table, None),
     (MomentsPass, moments_pass, encoded, closely(1e-12)),
     (LinearPass, linear_pass, encoded, closely(1e-12)),
@@ -185,6 +188,20 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
 )
 def test_obeys_the_laws_of_every_pass(make: Any, rows: Any, same: Same | None) -> None:
     check_laws(make(), rows(), same)
+
+
+@pytest.mark.parametrize(
+    ("make", "rows"),
+    [row[1:3] for row in PASSES if row[2] is encoded],
+    ids=[row[0].__name__ for row in PASSES if row[2] is encoded],
+)
+def test_passes_over_encoded_rows_and_their_answers_can_be_kept(make: Any, rows: Any) -> None:
+    task = make()
+    answer = task(rows().blocks())
+    for value in (task, answer):
+        kept = json.loads(json.dumps(thaw(value)))
+        assert exactly(freeze(kept), value)
+        assert thaw(freeze(kept)) == kept
 
 
 def test_every_pass_of_the_package_is_in_the_table() -> None:
