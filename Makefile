@@ -42,6 +42,8 @@ lint: $(VENV)/lint.stamp ## style, types, the import rule
 
 bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, torch and JAX, answers checked first
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.calls
+	$(BIN)/python -m benchmarks.sums
 
 verify: $(VENV)/test.stamp ## every float32 and millions of float64 against the truth; minutes
 	$(BIN)/python -m verification $(VERIFY_ARGS)

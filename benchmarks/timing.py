@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 ROUNDS = 7
+#: Seconds between calls: idle threads of some libraries go on spinning for a while, and would
+#: take processors from whoever comes next.
+PAUSE = 0.05
 
 
 def medians(calls: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dict[str, float]:
@@ -18,6 +21,7 @@ def medians(calls: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS) -> dic
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
+            time.sleep(PAUSE)
             begin = time.perf_counter()
             call()
             seconds[name].append(time.perf_counter() - begin)

@@ -68,8 +68,9 @@ def map_ordered(
         Called in several threads at once.
     items : sequence
     n_threads : int, optional
-        At most this many items at a time; all processors by default. With 1, or with one
-        item, or when called from within the pool, everything runs in the calling thread.
+        At most this many items at a time, one of them in the calling thread; all processors by
+        default. With 1, or with one item, or when called from within the pool, everything runs
+        in the calling thread.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def map_ordered(
 
 
 def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
-    """Let `workers` threads take the items one after another, until all are done or one fails."""
+    """Let `workers` threads, the calling one first, take item after item until one fails."""
     results: dict[int, Result] = {}
     failures: dict[int, BaseException] = {}
     positions = iter(range(len(items)))
@@ -112,10 +113,11 @@ def _run(function: Callable[[Item], Result], items: Sequence[Item], workers: int
             _inside.pool = False
 
     try:
-        futures = [_pool.of(workers).submit(work) for _ in range(workers)]
+        futures = [_pool.of(workers - 1).submit(work) for _ in range(workers - 1)]
+        work()
         while wait(futures, timeout=_LOOK).not_done:
             pass
-    except BaseException:  # Ctrl-C in the waiting thread: begin nothing more
+    except BaseException:  # Ctrl-C in the calling thread: begin nothing more
         failures[len(items)] = KeyboardInterrupt()
         raise
     if failures:
