@@ -1,4 +1,4 @@
-"""The losses for PyTorch: drop-in for torch's own, exact in the tails.
+"""The losses for PyTorch: drop-in for torch's own, exact in the tails, fused with linear layers.
 
 On the processor they are the compiled kernel's, on tensors read where they lie; on other
 devices, and while torch traces, those of `logloss.formulas`.
@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from logloss.torch.functional import binary_cross_entropy, binary_cross_entropy_with_logits
+from logloss.torch.linear import linear_binary_cross_entropy, pairwise_sigmoid_loss
 from logloss.torch.modules import BCELoss, BCEWithLogitsLoss
 
 __all__ = [
@@ -25,4 +26,6 @@ __all__ = [
     "BCEWithLogitsLoss",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "linear_binary_cross_entropy",
+    "pairwise_sigmoid_loss",
 ]

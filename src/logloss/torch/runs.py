@@ -60,13 +60,7 @@ def readable(scores: Tensor, *constants: Tensor | None) -> bool:
     It gives values, and first derivatives by the scores backwards; nothing that torch traces
     or transforms.
     """
-    if (
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._len_torch_dispatch_stack()
-        or forward_ad._current_level >= 0
-    ):
+    if torch.compiler.is_compiling() or transformed() or torch._C._len_torch_dispatch_stack():
         return False
     for tensor in (scores, *constants):
         if tensor is not None and not (
@@ -77,6 +71,15 @@ def readable(scores: Tensor, *constants: Tensor | None) -> bool:
         ):
             return False
     return True
+
+
+def transformed() -> bool:
+    """Whether `torch.func`, forward mode or a trace of torch.jit is at work."""
+    return bool(
+        torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+        or torch.jit.is_tracing()
+    )
 
 
 def evaluate_logits(given: Operands, options: Options, gradient: bool) -> Outcome:
