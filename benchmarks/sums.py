@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
+PROGRAM = Path(__file__).parent / "sums.cpp"
 OPTIONS = (
     "-std=c++20 -O3 -march=native -mprefer-vector-width=512 -ffp-contract=off "
     "-fno-math-errno -fno-trapping-math -fopenmp-simd"
@@ -22,13 +22,17 @@ def main() -> int:
     """Compile, run, print one table."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "sums"
-        cpp = HERE.parent / "cpp"
-        sources = [HERE / "sums.cpp", cpp / "exact_sum.cpp"]
-        compiler = os.environ.get("CXX", "c++").split()
-        subprocess.run([*compiler, *OPTIONS, "-I", cpp, *sources, "-o", program], check=True)
+        cpp = PROGRAM.parents[1] / "cpp"
+        sources = [PROGRAM, cpp / "exact_sum.cpp"]
+        subprocess.run([*compiler(), *OPTIONS, "-I", cpp, *sources, "-o", program], check=True)
         print("losses of 10,000,000 rows and their sum · 1 thread · medians of 9\n", flush=True)
         subprocess.run([program], check=True)
     return 0
+
+
+def compiler() -> list[str]:
+    """Command of the compiler, as CMake would choose it."""
+    return os.environ.get("CXX", "c++").split()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import sums
 from benchmarks.__main__ import table
+from benchmarks.calls import calls as small_calls
 from benchmarks.peers import PEERS
 from benchmarks.problems import PROBLEMS, Data, Problem
 from benchmarks.timing import medians
@@ -71,3 +73,15 @@ def test_the_table_gives_ratios_to_the_first_peer_and_to_a_copy() -> None:
     lines = list(table(iter([(PROBLEMS[0], seconds)]), ["ours", "theirs"]))
     assert lines[0] == "| | ours, ms | theirs | to a copy of the logits |"
     assert lines[2] == "| mean loss | 10.0 | 55.0 (5.5×) | 2.5× |"
+
+
+def test_small_calls_are_calls_of_the_same() -> None:
+    ours, theirs = small_calls(10)
+    assert ours() == pytest.approx(float(theirs()), rel=1e-6)
+
+
+def test_exact_and_plain_sums_compile_from_the_shipped_headers(root: Path) -> None:
+    subprocess.run(
+        [*sums.compiler(), *sums.OPTIONS, "-fsyntax-only", "-I", root / "cpp", sums.PROGRAM],
+        check=True,
+    )
