@@ -26,6 +26,7 @@ from logloss.logistic.columns import MomentsPass
 from logloss.logistic.covariance import ScoresPass
 from logloss.logistic.firth import Asked, PenalisedPass
 from logloss.logistic.objective import LinearPass, TrialPass
+from logloss.logistic.sample import First, FirstPass, Sample, SamplePass
 from logloss.logistic.separation import MarginPass, ReachPass
 from logloss.logistic.standard import Standard
 from logloss.rows.cache import Cache, make_cache
@@ -88,15 +89,15 @@ def encoded() -> Source[Any]:
 
 def joined(a: Encoded, b: Encoded) -> bool:
     """Compare blocks, which are cut where the rows were cut, by the rows that they hold."""
+    return rows_of(a.blocks) == rows_of(b.blocks)
 
-    def rows(partial_: Encoded) -> list[list[Any]]:
-        return [
-            row.tolist()
-            for block in partial_.blocks
-            for row in np.column_stack([block.numbers, block.codes, block.y, block.weight])
-        ]
 
-    return rows(a) == rows(b)
+def rows_of(blocks: Any) -> list[list[Any]]:
+    return [
+        row.tolist()
+        for block in blocks
+        for row in np.column_stack([block.numbers, block.codes, block.y, block.weight])
+    ]
 
 
 @cache
@@ -125,6 +126,19 @@ def scores_pass(meat: Any) -> ScoresPass:
 
 def trial_pass() -> TrialPass:
     return TrialPass(standard(), coefficients(0), coefficients(1), (0.0, 0.5, 1.0))
+
+
+def first_pass() -> FirstPass:
+    return FirstPass(moments_pass(), SamplePass(0.3, 0.6))
+
+
+def drawn(a: Sample, b: Sample) -> bool:
+    """Compare samples, whose pieces are cut where the rows were cut, by their rows."""
+    return rows_of(a.pieces) == rows_of(b.pieces)
+
+
+def first_two(a: First, b: First) -> bool:
+    return closely(1e-12)(a.moments, b.moments) and drawn(a.sample, b.sample)
 
 
 def penalised_pass() -> PenalisedPass:
@@ -166,6 +180,8 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (LinearPass, linear_pass, encoded, closely(1e-12)),
     (LinearPass, lambda: replace(linear_pass(), curvature=False), encoded, None),
     (TrialPass, trial_pass, encoded, None),
+    (SamplePass, lambda: SamplePass(0.3, 0.6), encoded, drawn),
+    (FirstPass, first_pass, encoded, first_two),
     (ScoresPass, partial(scores_pass, "none"), encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "frequency"), encoded, closely(1e-12)),
     (ScoresPass, partial(scores_pass, "cluster"), encoded, closely(1e-12)),

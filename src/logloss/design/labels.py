@@ -27,6 +27,9 @@ def encode_labels(y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np
     ArgumentError
         If there is one class only.
     """
+    found = _two_numbers(y)
+    if found is not None:
+        return found, (y == found[1]).astype(np.float64)
     kind = type_of_target(y, input_name="y")
     if kind == "continuous" and y.min() >= 0 and y.max() <= 1:
         return np.array([0, 1]), y.astype(np.float64)
@@ -40,3 +43,13 @@ def encode_labels(y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np
     if len(classes) < 2:
         raise ArgumentError(f"y must hold two classes; it holds one class: {classes[0]!r}.")
     return classes, codes.astype(np.float64)
+
+
+def _two_numbers(y: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    """Return the two whole numbers that all labels are, without sorting; None for others."""
+    if y.dtype.kind not in "biuf" or not y.size:
+        return None
+    low, high = y.min(), y.max()
+    if not low < high or (y.dtype.kind == "f" and not (low.is_integer() and high.is_integer())):
+        return None
+    return np.array([low, high]) if np.all((y == low) | (y == high)) else None

@@ -32,8 +32,8 @@ class Moments:
 
     Attributes
     ----------
-    n : int
-        Rows of positive weight.
+    n, n_high : int
+        Rows of positive weight, and those of them with y ≥ ½.
     weight, target : float
         Σw and Σwy.
     low_target, high_target : float
@@ -53,6 +53,7 @@ class Moments:
     """
 
     n: int
+    n_high: int
     weight: float
     target: float
     low_target: float
@@ -73,6 +74,7 @@ class Moments:
             between |= (value > low) & (value < high)
         return type(self)(
             n=self.n + other.n,
+            n_high=self.n_high + other.n_high,
             weight=self.weight + other.weight,
             target=self.target + other.target,
             low_target=min(self.low_target, other.low_target),
@@ -100,6 +102,7 @@ class MomentsPass:
         p = len(self.layout.numbers)
         total = Moments(
             n=0,
+            n_high=0,
             weight=0.0,
             target=0.0,
             low_target=np.inf,
@@ -125,8 +128,9 @@ class MomentsPass:
         found = kernel.column_moments(block.numbers, np.array(self.shift), block.weight)
         return Moments(
             n=len(used),
+            n_high=int(np.count_nonzero(used >= 0.5)),
             weight=float(weight.sum()),
-            target=float(weight @ y),
+            target=float((weight * y).sum()),
             low_target=float(used.min(initial=np.inf)),
             high_target=float(used.max(initial=-np.inf)),
             heaviest=float(weight.max(initial=0.0)),
@@ -210,9 +214,16 @@ class Columns:
 
 
 def learn_columns(
-    source: Source[Block], layout: Layout, engine: Engine, *, fit_intercept: bool = True
+    source: Source[Block],
+    layout: Layout,
+    engine: Engine,
+    *,
+    fit_intercept: bool = True,
+    moments: Moments | None = None,
 ) -> Columns:
     """Learn the standard of every column, in one pass; in two where digits would cancel.
+
+    Moments about zero that are known already spare the first.
 
     Raises
     ------
@@ -222,7 +233,8 @@ def learn_columns(
         If an offset is not finite.
     """
     shift = np.zeros(len(layout.numbers))
-    moments = engine.reduce(MomentsPass(layout, tuple(shift)), source)
+    if moments is None:
+        moments = engine.reduce(MomentsPass(layout, tuple(shift)), source)
     if not moments.weight > 0:
         raise WeightError(
             "sample_weight must not sum to zero: no row has a positive weight. "

@@ -30,6 +30,8 @@ from logloss.logistic.standard import Standard
 
 Meat = Literal["none", "frequency", "sampling", "cluster"]
 
+#: Reciprocal condition below which eigenvalues decide which directions have information.
+_SINGULAR = 1e-10
 #: Numbers that the scores of all clusters may take: a gigabyte.
 _MOST_SCORES = 2**27
 
@@ -282,8 +284,18 @@ def inverse(information: FloatArray) -> FloatArray:
         return information
     unit = np.sqrt(np.diag(information))
     unit[unit == 0] = 1.0
-    result: FloatArray = linalg.pinvh(information / np.outer(unit, unit)) / np.outer(unit, unit)
+    result: FloatArray = _pseudo_inverse(information / np.outer(unit, unit)) / np.outer(unit, unit)
     return result
+
+
+def _pseudo_inverse(matrix: FloatArray) -> FloatArray:
+    """Invert by Cholesky's factors; by eigenvalues, which take long, where those are no use."""
+    factor, failed = linalg.lapack.dpotrf(matrix, lower=1)
+    norm = float(np.abs(matrix).sum(axis=0).max())
+    if not failed and linalg.lapack.dpocon(factor, norm, uplo="L")[0] > _SINGULAR:
+        lower = np.tril(linalg.lapack.dpotri(factor, lower=1)[0])
+        return np.asarray(lower + np.tril(lower, -1).T)
+    return np.asarray(linalg.pinvh(matrix))
 
 
 def _in_user_units(columns: Columns, solution: Solution, inner: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from logloss.logistic.minimise import Solution, Status, Watch, minimise
 from logloss.logistic.objective import Objective, penalty_weights
 from logloss.logistic.predictor import LinearPredictor
 from logloss.logistic.profile import Profile, profile
+from logloss.logistic.sample import first_scan
 from logloss.recalibration import PriorCorrection
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
@@ -99,7 +100,8 @@ def fit_logistic(
     inference = inference or Inference()
     inference.check()
     _check_options(alpha, prior, tol, max_scans, method)
-    columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept)
+    moments, sample = first_scan(source, layout, engine)
+    columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept, moments=moments)
     if columns.constant_target:
         raise ArgumentError(
             "y must hold at least two different values among rows of positive weight; "
@@ -124,7 +126,13 @@ def fit_logistic(
         found = firth.maximise(objective, tol=tol, max_scans=max_scans, watch=watch)
         solution, likelihood = found.solution, found.penalised_log_likelihood
     else:
-        solution = minimise(objective, tol=tol, max_scans=max_scans, watch=watch)
+        solution = minimise(
+            objective,
+            tol=tol,
+            max_scans=max_scans,
+            watch=watch,
+            sample=None if sample is None else sample.block(),
+        )
     profiled = None
     if inference.intervals == "profile":
         profiled = _profiled(

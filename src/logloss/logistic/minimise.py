@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, special
 
-from logloss.logistic import newton, separation
+from logloss.design.block import Block
+from logloss.logistic import newton, quasi_newton, separation
 from logloss.logistic.aliasing import dependent_columns
 from logloss.logistic.certificate import LeveragePass, gap_bound
 from logloss.logistic.objective import Evaluation, FloatArray, Objective
@@ -106,21 +107,40 @@ class Solution:
 
 
 def minimise(
-    objective: Objective, *, tol: float, max_scans: int, watch: Watch | None = None
+    objective: Objective,
+    *,
+    tol: float,
+    max_scans: int,
+    watch: Watch | None = None,
+    sample: Block | None = None,
 ) -> Solution:
     """Minimise the objective until a certified bound on √(2N(F − F*)) is at most `tol`.
 
     N is max(Σw, rows), so `tol` is a fraction of a standard error whatever the
-    units, the number of rows and the scale of the weights.
+    units, the number of rows and the scale of the weights.  With a `sample` of the rows,
+    light scans go most of the way before the first with a Gram matrix.
     """
     size = objective.columns.layout.size
-    descent = _descend(objective, tol=tol, max_scans=max_scans, watch=watch)
+    beta = _start(objective)
+    path: tuple[PathPoint, ...] = ()
+    if sample is not None:
+        beta, path = _approach(objective, sample, beta, tol=tol, max_scans=max_scans, watch=watch)
+    descent = _descend(
+        objective,
+        beta,
+        tol=tol,
+        max_scans=max_scans,
+        watch=watch,
+        scans=path[-1].scan if path else 0,
+        path=path,
+    )
     aliased = objective.free & ~descent.objective.free
     while descent.direction is not None:
         faces = (*descent.objective.faces, descent.direction)
         face = replace(descent.objective, faces=faces)
         descent = _descend(
             face,
+            _start(face),
             tol=tol,
             max_scans=max_scans,
             watch=watch,
@@ -163,8 +183,31 @@ class _Descent:
     direction: FloatArray | None = None
 
 
+def _approach(
+    objective: Objective,
+    sample: Block,
+    beta: FloatArray,
+    *,
+    tol: float,
+    max_scans: int,
+    watch: Watch | None,
+) -> tuple[FloatArray, tuple[PathPoint, ...]]:
+    """Go most of the way in light scans; where that fails, Newton starts at `beta`."""
+    path: list[PathPoint] = []
+
+    def tell(state: quasi_newton.State) -> None:
+        path.append(PathPoint(state.scans, state.evaluation.value, math.inf, state.step))
+        if watch is not None:
+            watch(path[-1])
+
+    most = max_scans - 1  # one is left for a Gram matrix
+    state = quasi_newton.descend(objective, sample, beta, tol=tol, most=most, tell=tell)
+    return (beta if state is None else state.evaluation.beta), tuple(path)
+
+
 def _descend(
     objective: Objective,
+    beta: FloatArray,
     *,
     tol: float,
     max_scans: int,
@@ -173,7 +216,7 @@ def _descend(
     path: tuple[PathPoint, ...] = (),
 ) -> _Descent:
     """Go down until the certificate holds, a separation is proved, or nothing helps."""
-    evaluation = objective.evaluate(_start(objective), curvature=True)
+    evaluation = objective.evaluate(beta, curvature=True)
     assert evaluation.hessian is not None
     dependent, used = dependent_columns(objective, evaluation.hessian)
     free = objective.free & ~dependent
@@ -236,25 +279,17 @@ def _decrement(objective: Objective, state: newton.State) -> float:
 def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[float, int]:
     """Bound √(2N(F − F*)) from above; with the passes that it took.
 
-    The largest leverage is first bounded by the longest row over the smallest
-    eigenvalue, which costs nothing; it is measured only where that decides.
+    The largest leverage is first bounded by the longest row times the trace of H⁻¹, which
+    needs no pass; it is measured only where that decides.
     """
     if state.damped:
         return math.inf, 0
     n, free = objective.columns.n_effective, objective.free
-    assert state.evaluation.hessian is not None
-    smallest = (
-        linalg.eigvalsh(state.evaluation.hessian[np.ix_(free, free)], subset_by_index=[0, 0])[0]
-        if free.any()
-        else 1.0
-    )
-    if smallest > 0:
-        leverage = math.sqrt(state.evaluation.row_norm / smallest)
-        bound = math.sqrt(2 * n * gap_bound(state.decrement, leverage))
-        if bound <= tol or _decrement(objective, state) > tol:
-            return bound, 0
-    elif _decrement(objective, state) > tol:
-        return math.inf, 0
+    inverse = linalg.lapack.dtrtri(state.factor, lower=1)[0] if free.any() else np.empty(0)
+    leverage = math.sqrt(state.evaluation.row_norm) * float(np.linalg.norm(inverse))
+    bound = math.sqrt(2 * n * gap_bound(state.decrement, leverage))
+    if bound <= tol or _decrement(objective, state) > tol:
+        return bound, 0
     task = LeveragePass(objective.standard, state.factor, free, objective.faces)
     leverage = math.sqrt(objective.engine.reduce(task, objective.source).value)
     return math.sqrt(2 * n * gap_bound(state.decrement, leverage)), 1
