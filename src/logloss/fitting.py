@@ -10,7 +10,9 @@ from typing import Any
 from logloss.design.block import Block, Layout
 from logloss.design.design import learn_design
 from logloss.design.encoding import DigestPass, plan_encoding
+from logloss.design.formula import Formula, parse_formula
 from logloss.design.target import learn_target
+from logloss.errors import ArgumentError
 from logloss.logistic.covariance import Inference
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
 from logloss.logistic.minimise import PathPoint
@@ -18,15 +20,16 @@ from logloss.models import Model
 from logloss.rows.budget import bytes_of, threads_within
 from logloss.rows.journal import Checkpoint, JournalEngine
 from logloss.rows.local import LocalEngine
-from logloss.rows.protocols import Engine
+from logloss.rows.protocols import Batch, Engine
 from logloss.rows.source import Source, open_source
 from logloss.rows.tables import reading_bytes
 
 
 def fit(
     source: Any,
-    target: str,
+    target: str | None = None,
     *,
+    formula: str | None = None,
     prior: str | None = "auto",
     alpha: float = 0.0,
     features: Sequence[str] | None = None,
@@ -55,8 +58,13 @@ def fit(
         A Parquet, CSV, Arrow IPC or Feather file, a folder or Hive tree of them, a glob,
         ``"-"`` for standard input, or anything with ``__arrow_c_stream__`` (pandas,
         polars, DuckDB, pyarrow).
-    target : str
-        The column to predict: two values of any type, or proportions in [0, 1].
+    target : str, optional
+        The column to predict: two values of any type, or proportions in [0, 1]. It may
+        stand on the left of `formula` instead.
+    formula : str, optional
+        What to use of the columns, such as ``"late ~ hour + C(carrier) + log(distance)"``,
+        in place of `features`; ``.`` stands for all columns that are not named otherwise.
+        A closed set of operations is compiled, streamed, and kept in the model.
     prior : {"auto", "weak", None}, default="auto"
         "weak" is a weakly informative normal prior, under which real tables have an
         optimum even where columns separate the classes; None is maximum likelihood. "auto"
@@ -133,6 +141,12 @@ def fit(
     budget = bytes_of(memory)
     kept = None if checkpoint is None else Checkpoint.read(checkpoint)
     rows = open_source(source)
+    cluster = (cluster,) if isinstance(cluster, str) else tuple(cluster)
+    parsed = None
+    if formula is not None:
+        others = (weight, offset, target, *cluster, *drop)
+        parsed = _parsed(formula, rows, features, [name for name in others if name is not None])
+    target = _one_target(target, parsed)
     reader = engine or LocalEngine(threads_within(budget, reading_bytes(rows.schema)))
     learned_target = learn_target(rows, target, positive=positive, engine=reader)
     design = learn_design(
@@ -142,7 +156,8 @@ def fit(
         drop=tuple(drop),
         weight=weight,
         offset=offset,
-        cluster=(cluster,) if isinstance(cluster, str) else tuple(cluster),
+        cluster=cluster,
+        formula=parsed,
         engine=reader,
     )
     plan = plan_encoding(rows, design, learned_target, budget)
@@ -160,6 +175,7 @@ def fit(
             scanner,
             alpha=alpha,
             prior=prior,
+            fit_intercept=parsed is None or parsed.intercept,
             tol=tol,
             max_scans=max_scans,
             watch=watch,
@@ -176,6 +192,29 @@ def fit(
         fit_summary=fitted.summary,
         recalibration=fitted.recalibration,
     )
+
+
+def _parsed(
+    formula: str, rows: Source[Batch], features: Sequence[str] | None, others: Sequence[str]
+) -> Formula:
+    """Compile the formula for this table."""
+    if features is not None:
+        raise ArgumentError("formula says which columns to use, and so does features: drop one.")
+    assert rows.schema is not None, "a table has a schema"
+    return parse_formula(formula, rows.schema, others)
+
+
+def _one_target(target: str | None, formula: Formula | None) -> str:
+    """Return the target, which is named once, or twice alike."""
+    left = None if formula is None else formula.target
+    named = target if left is None else left
+    if named is None:
+        raise ArgumentError(
+            "target must be named: as target='late', or on the left of a formula, 'late ~ hour'."
+        )
+    if target not in (None, named):
+        raise ArgumentError(f"target is {target!r}, but the formula predicts {left!r}: drop one.")
+    return named
 
 
 def _identity(

@@ -80,6 +80,8 @@ class Model:
             f"{self.target.name}: {found.n:,} rows, {100 * found.base_rate:.1f} % positive · "
             f"{n_columns} columns → {design.layout.size} coefficients"
         ]
+        if design.formula is not None:
+            lines.append(f"formula: {design.formula.text}")
         if design.filled:
             shares = [f"{name} {100 * share:.2g} %" for name, share in design.filled]
             more = f" and {len(shares) - 4} more" if len(shares) > 4 else ""

@@ -43,6 +43,7 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
     assert given == {
         "source": str(folder / "table.parquet"),
         "target": "outcome",
+        "formula": None,
         "positive": "yes",
         "features": None,
         "drop": ("survived", "day"),
@@ -71,6 +72,40 @@ def test_fit_by_firth_s_likelihood_has_no_prior_unless_asked(folder, tmp_path, c
     assert (outcome.code, outcome.err) == (0, "")
     assert logloss.load(tmp_path / "model.json").summary().method == "firth"
     assert call(*arguments, "--prior", "weak").code == 2
+
+
+def test_fit_takes_a_formula(folder, tmp_path, call):
+    outcome = call(
+        "fit", folder / "table.parquet", "--formula", "survived ~ log1p(fare) * deck",
+        "-o", tmp_path / "model.json",
+    )  # fmt: skip
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "formula: survived ~ log1p(fare) * deck\n" in outcome.out
+    assert call("info", tmp_path / "model.json").code == 0
+    predicted = call(
+        "predict", tmp_path / "model.json", folder / "table.parquet", "-o", tmp_path / "p.parquet"
+    )
+    assert (predicted.code, predicted.err) == (0, "")
+    model = logloss.load(tmp_path / "model.json")
+    expected = logloss.fit(folder / "table.parquet", formula="survived ~ log1p(fare) * deck")
+    assert model.predictor.to_dict() == expected.predictor.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--formula", "survived ~ poly(fare, 2)"], "poly"),
+        (["--formula", "~ fare"], "target must be named"),
+        ([], "target must be named"),
+    ],
+)
+def test_a_formula_that_says_too_much_or_too_little_is_one_line(
+    arguments, message, folder, tmp_path, call
+):
+    outcome = call("fit", folder / "table.parquet", *arguments, "-o", tmp_path / "m.json")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 def test_fit_answers_in_json(folder, tmp_path, call):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import logloss
-from logloss.cli.options import Data, Json, Positive, Target, Weight, split_names
+from logloss.cli.options import Data, Json, Positive, Weight, split_names
 from logloss.cli.terminal import Answer, steps_progress, to_json
 
 EXAMPLE = (
@@ -59,7 +59,21 @@ class Prior(StrEnum):
 def fit(
     data: Data,
     *,
-    target: Target,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="The column to predict: two values of any type, or proportions in [0, 1]; "
+            "needed unless it stands on the left of --formula.",
+        ),
+    ] = None,
+    formula: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What to use of the columns, such as 'late ~ hour + C(carrier) + log(distance)'.",
+        ),
+    ] = None,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="MODEL", help="The model file to write (JSON)."),
@@ -151,6 +165,7 @@ def fit(
         model = logloss.fit(
             data,
             target,
+            formula=formula,
             features=split_names(features) or None,
             drop=split_names(drop),
             weight=weight,

@@ -30,8 +30,9 @@ from logloss.design.columns import (
 )
 from logloss.design.drift import Drift
 from logloss.design.features import CategoryColumn, NumberColumn
+from logloss.design.formula import Formula
 from logloss.design.selection import select
-from logloss.design.summary import SummaryPass
+from logloss.design.summary import LevelCounts, SummaryPass
 from logloss.design.target import Target
 from logloss.errors import ColumnError, ModelError, WeightError
 from logloss.rows.local import LocalEngine
@@ -58,6 +59,8 @@ class Design:
         Rows that it was learned from.
     cluster : tuple of str
         Columns whose values together name rows that depend on each other.
+    formula : Formula or None
+        What columns are made of, where they are not those of the table.
     """
 
     numbers: tuple[NumberColumn, ...]
@@ -67,6 +70,7 @@ class Design:
     offset: str | None = None
     n_rows: int = 0
     cluster: tuple[str, ...] = ()
+    formula: Formula | None = None
 
     @cached_property
     def layout(self) -> Layout:
@@ -81,6 +85,8 @@ class Design:
         """Columns that a prediction needs."""
         names = [column.name for column in self.numbers]
         names += [column.name for column in self.categories]
+        if self.formula is not None:
+            names = list(self.formula.columns)
         return (*names, self.offset) if self.offset else tuple(names)
 
     @property
@@ -88,6 +94,10 @@ class Design:
         """Types that the columns of a CSV should be read as."""
         types = {c.name: pa.bool_() if c.kind == "bool" else pa.float64() for c in self.numbers}
         types |= {column.name: pa.string() for column in self.categories}
+        if self.formula is not None:
+            plain = {term.name for term in self.formula.terms if term.plain}
+            kept = {name: type_ for name, type_ in types.items() if name in plain}
+            types = self.formula.types | kept
         return types | {name: pa.float64() for name in (self.weight, self.offset) if name}
 
     @property
@@ -120,6 +130,7 @@ class Design:
         TargetError, WeightError
             If a target or a weight cannot be used.
         """
+        batch = self._derived(batch)
         n_rows, layout = len(batch), self.layout
         numbers = np.empty((n_rows, len(layout.numbers)), order="F")
         at = 0
@@ -172,6 +183,7 @@ class Design:
         ColumnError
             As `encode`.
         """
+        batch = self._derived(batch)
         outside = {
             c.name: int(((values < c.low) | (values > c.high)).sum())
             for c in self.numbers
@@ -180,6 +192,9 @@ class Design:
         }
         unseen = {c.name: int((self._codes(batch, c) < 0).sum()) for c in self.categories}
         return Drift(len(batch), _strayed(outside), _strayed(unseen))
+
+    def _derived(self, batch: Batch) -> Batch:
+        return batch if self.formula is None else self.formula.derive(batch)
 
     def _numbers(
         self, batch: Batch, column: NumberColumn
@@ -204,6 +219,7 @@ class Design:
             "offset": self.offset,
             "n_rows": self.n_rows,
             "cluster": list(self.cluster),
+            "formula": None if self.formula is None else self.formula.to_dict(),
         }
 
     @classmethod
@@ -216,6 +232,7 @@ class Design:
             If the record is damaged.
         """
         try:
+            formula = record.get("formula")
             design = cls(
                 tuple(NumberColumn.from_dict(item) for item in record["numbers"]),
                 tuple(CategoryColumn.from_dict(item) for item in record["categories"]),
@@ -224,6 +241,7 @@ class Design:
                 record["offset"],
                 int(record["n_rows"]),
                 tuple(map(str, record.get("cluster", ()))),
+                None if formula is None else Formula.from_dict(formula),
             )
             if not all(isinstance(n, str | None) for n in (design.weight, design.offset)):
                 raise TypeError("weight and offset must be names")
@@ -275,6 +293,7 @@ def learn_design(
     weight: str | None = None,
     offset: str | None = None,
     cluster: Sequence[str] = (),
+    formula: Formula | None = None,
     engine: Engine | None = None,
 ) -> Design:
     """Learn how the columns of a table become numbers and codes, in one pass.
@@ -295,6 +314,8 @@ def learn_design(
     cluster : sequence of str, default=()
         Columns that name rows which depend on each other; features only where `features`
         names them.
+    formula : Formula, optional
+        What the columns are made of; then no `features` are given.
     engine : Engine, optional
         What runs the pass; by default a `LocalEngine`.
 
@@ -326,14 +347,20 @@ def learn_design(
     for name in (*others, *cluster, *(features or ()), *drop):
         if name not in schema.names:
             raise no_such_column(name, schema.names, source.name)
-    chosen = _chosen(schema.names, others, features, drop if features else (*drop, *cluster))
-    kinds = {name: kind_of(name, schema.field(name).type) for name in chosen}
+    engine = engine or LocalEngine()
+    if formula is None:
+        chosen = _chosen(schema.names, others, features, drop if features else (*drop, *cluster))
+        kinds = {name: kind_of(name, schema.field(name).type) for name in chosen}
+    else:
+        formula = _with_learned_levels(formula, source, weight, engine)
+        kinds = formula.kinds(schema)
     task = SummaryPass(
         tuple((name, kind) for name, kind in kinds.items() if kind is not None), weight, offset
     )
-    read = [*(name for name, _ in task.columns), *(n for n in (weight, offset) if n is not None)]
-    engine = engine or LocalEngine()
-    summary = engine.reduce(task, source.select(list(dict.fromkeys(read))))
+    read = [name for name, _ in task.columns] if formula is None else list(formula.columns)
+    read += [name for name in (weight, offset) if name is not None]
+    rows = source.select(list(dict.fromkeys(read)))
+    summary = engine.reduce(task, rows if formula is None else rows.map(formula.derive))
     if not summary.n_rows:
         raise WeightError(f"weight column {weight!r}: no row has a positive weight")
     selection = select(list(kinds.items()), summary, schema.names)
@@ -346,12 +373,29 @@ def learn_design(
         offset,
         summary.n_rows,
         tuple(cluster),
+        formula,
     )
     names = design.layout.names
     for at, name in enumerate(names):
         if name in names[:at]:
             raise ColumnError(f"two coefficients would be named {name!r}; rename a column")
     return design
+
+
+def _with_learned_levels(
+    formula: Formula, source: Source[Batch], weight: str | None, engine: Engine
+) -> Formula:
+    """Learn the levels that numbers are crossed with, in a pass of their own."""
+    if not formula.crossings:
+        return formula
+    task = SummaryPass(tuple((term.name, "category") for term in formula.crossings), weight)
+    read = dict.fromkeys((*formula.columns, *((weight,) if weight else ())))
+    summary = engine.reduce(task, source.select(list(read)).map(formula.crossed_categories))
+    levels = {}
+    for term, found in zip(formula.crossings, summary.columns, strict=True):
+        assert isinstance(found, LevelCounts)
+        levels[term.name] = CategoryColumn.learn(term.name, found, max(summary.n_rows, 1))
+    return formula.with_levels(levels)
 
 
 def _chosen(
