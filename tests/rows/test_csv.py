@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import csv as pv
 
 from logloss.errors import SourceError
 from logloss.rows import csv
@@ -12,13 +17,15 @@ from logloss.rows.source import Source, open_source
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let types be inferred from the first 64 bytes, so that small files contradict them."""
+    """Let types be inferred from 64 bytes at a time, so that small files contradict them."""
     monkeypatch.setattr(csv, "_PIECE", 64)
+    monkeypatch.setattr(csv, "_BLOCK", 64)
 
 
-def opened(tmp_path: Path, text: str, **types: pa.DataType) -> Source:
-    (tmp_path / "t.csv").write_text(text)
-    return open_source(tmp_path / "t.csv", types=types)
+def opened(tmp_path: Path, text: str, name: str = "t.csv", **types: pa.DataType) -> Source:
+    with pa.output_stream(str(tmp_path / name), compression="detect") as file:
+        file.write(text.encode())
+    return open_source(tmp_path / name, types=types)
 
 
 def column(source: Source, name: str = "a") -> list[object]:
@@ -42,12 +49,13 @@ LATER = [
 
 
 @pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("file", ["t.csv", "t.csv.gz"])
 @pytest.mark.parametrize(("first", "later", "kind"), LATER)
 def test_a_later_value_that_contradicts_the_first_rows_widens_the_type(
-    tmp_path: Path, first: list[str], later: str, kind: pa.DataType
+    tmp_path: Path, first: list[str], later: str, kind: pa.DataType, file: str
 ) -> None:
     rows = "".join(f'0,"{value}"\n' for value in [*first, later])
-    source = opened(tmp_path, f"i,a\n{rows}")
+    source = opened(tmp_path, f"i,a\n{rows}", file)
     assert source.schema is not None
     assert source.schema.field("a").type == kind
     assert source.n_rows == len(column(source)) == len(first) + 1
@@ -81,6 +89,90 @@ def test_usual_spellings_of_missing_are_null_in_numbers_and_text(
 def test_a_ragged_row_far_down_is_a_source_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="Expected 2 columns, got 1"):
         opened(tmp_path, "a,b\n" + "1,2\n" * 60 + "3\n")
+
+
+def test_a_file_that_changed_since_it_was_opened_is_noticed(tmp_path: Path) -> None:
+    source = opened(tmp_path, "a\n1\n")
+    (tmp_path / "t.csv").write_text("a\n1\n2\n")
+    with pytest.raises(SourceError, match="changed while it was read: 6 bytes where 4 were"):
+        column(source)
+
+
+def whole(path: Path) -> pa.Table:
+    """Read a file as Arrow alone reads it, in one block."""
+    options = pv.ConvertOptions(null_values=csv.MISSING, strings_can_be_null=True)
+    parse = pv.ParseOptions(newlines_in_values=True)
+    return pv.read_csv(path, pv.ReadOptions(block_size=1 << 20), parse, options)
+
+
+#: Fields as programs write them, and as they should not: with marks inside, or line ends.
+FIELDS = ["", "7", "-1.5", "x", '"x, y"', '"a\nb"', '""""', '"say ""no""\r\n"', '"\n\n"', "é"]
+STRAY = ['5" disk', 'a"b"', '"a"b', '"a" ,', ' "a']
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(*[st.sampled_from([*FIELDS, *STRAY])] * 2), min_size=1, max_size=30),
+    st.sampled_from(["\n", "\r\n", "\n\n"]),
+    st.sampled_from([1, 16, 64]),
+    st.booleans(),
+)
+def test_pieces_hold_the_rows_that_one_block_holds(
+    rows: list[tuple[str, str]], line_end: str, piece: int, ends: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(csv, "_PIECE", piece):
+        path = Path(folder) / "t.csv"
+        text = line_end.join(["a,b", *map(",".join, rows)]) + line_end * ends
+        path.write_bytes(text.encode())
+        try:
+            wanted = whole(path)
+        except pa.ArrowInvalid:
+            with pytest.raises(SourceError):
+                open_source(path)
+            return
+        if not len(wanted):
+            return
+        source = open_source(path)
+        for name in wanted.column_names:
+            assert column(source, name) == wanted[name].to_pylist()
+
+
+def test_a_file_without_stray_marks_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv, "_PIECE", 64)
+    rows = "".join(f'{k},"{k}\n"\n' for k in range(100))
+    assert len(opened(tmp_path, "a,b\n" + rows).shards) > 10
+    stray = opened(tmp_path, 'a,b\n5" disk,x\n' + rows)
+    assert len(stray.shards) == 1
+    assert column(stray)[0] == '5" disk'
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a,b\r1,2\r3,4\r", [1, 3]),
+        ('a,b\n1,"' + "\n" * 999 + '"\n3,x\n', [1, 3]),
+        ('"a' + "\n" * 99 + '",b\n1,2\n3,4\n', None),
+    ],
+)
+def test_a_file_whose_rows_do_not_end_for_long_is_read_as_a_stream(
+    tmp_path: Path, text: str, values: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_PIECE", "_LONGEST", "_LONGEST_HEADER"):
+        monkeypatch.setattr(csv, name, 64)
+    source = opened(tmp_path, text)
+    assert len(source.shards) == 1
+    assert values is None or column(source) == values
+
+
+def test_a_header_alone_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="there are no rows"):
+        opened(tmp_path, "a,b")
+
+
+def test_a_piece_that_is_empty_has_no_rows(tmp_path: Path, small_pieces: None) -> None:
+    assert column(opened(tmp_path, "\n\na\n1\n" + "\n" * 200 + "2\n")) == [1, 2]
 
 
 def test_quoted_fields_may_hold_delimiters_quotes_and_newlines(tmp_path: Path) -> None:

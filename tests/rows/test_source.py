@@ -354,7 +354,7 @@ def test_a_page_damaged_inside_a_parquet_file_is_a_source_error(tmp_path: Path) 
 
 
 def test_a_file_that_changed_since_it_was_opened_is_noticed(tmp_path: Path) -> None:
-    path = write(frame(), tmp_path / "t.csv")
+    path = write(frame(), tmp_path / "t.csv.gz")
     source = open_source(path)
     write(frame(11), path)
     with pytest.raises(SourceError, match="changed while it was read: 11 rows where 10 were"):

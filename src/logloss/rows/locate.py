@@ -74,6 +74,11 @@ class Place:
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     @property
+    def is_packed(self) -> bool:
+        """Whether its name says that it is packed."""
+        return self.path.lower().endswith(_PACKED)
+
+    @property
     def _unmapped(self) -> fs.FileSystem:
         return fs.LocalFileSystem() if self.is_local else self.filesystem
 
