@@ -24,8 +24,9 @@ from logloss import kernel
 from logloss.design.block import Block
 from logloss.errors import ArgumentError
 from logloss.logistic.columns import Columns
+from logloss.logistic.gram import add_gram, standardised
 from logloss.logistic.minimise import Solution
-from logloss.logistic.objective import FloatArray, Objective
+from logloss.logistic.objective import FloatArray, LinearPass, LinearSums, Objective
 from logloss.logistic.standard import Standard
 
 Meat = Literal["none", "frequency", "sampling", "cluster"]
@@ -125,17 +126,15 @@ class Scores:
 
     Attributes
     ----------
-    gradient : ndarray of shape (size,)
-        Σ w(σ(z) − y)x.
-    bread : ndarray of shape (size, size)
-        Σ w σ(1 − σ) x xᵀ.
+    linear : LinearSums
+        The gradient, and Σ w σ(1 − σ) x xᵀ.
     meat : ndarray of shape (size, size) or None
-        Σ w(σ(z) − y)² x xᵀ for weights that count rows, with w² for sampling weights.
+        Upper triangle of Σ w(σ(z) − y)² x xᵀ, with w² for sampling weights, in unscaled
+        columns.
     clusters : ClusterScores or None
     """
 
-    gradient: FloatArray
-    bread: FloatArray
+    linear: LinearSums
     meat: FloatArray | None
     clusters: ClusterScores | None
 
@@ -145,7 +144,16 @@ class Scores:
             meat = meat + other.meat
         if clusters is not None and other.clusters is not None:
             clusters = clusters + other.clusters
-        return type(self)(self.gradient + other.gradient, self.bread + other.bread, meat, clusters)
+        return type(self)(self.linear + other.linear, meat, clusters)
+
+    def gradient(self, standard: Standard) -> FloatArray:
+        """Σ w(σ(z) − y)x in standardised columns."""
+        return self.linear.gradient.value / standard.units
+
+    def bread(self, standard: Standard) -> FloatArray:
+        """Σ w σ(1 − σ) x xᵀ in standardised columns."""
+        assert self.linear.gram is not None
+        return standardised(self.linear.gram, standard.units)
 
 
 @dataclass(frozen=True)
@@ -159,48 +167,39 @@ class ScoresPass:
     def __call__(self, blocks: Iterable[Block], /) -> Scores:
         """Sum over these blocks."""
         size = self.standard.size
-        by_row = self.meat in ("frequency", "sampling")
-        nobody = ClusterScores(np.empty(0, np.int64), np.empty((0, size)))
-        total = Scores(
-            np.zeros(size),
-            np.zeros((size, size)),
-            np.zeros((size, size)) if by_row else None,
-            nobody if self.meat == "cluster" else None,
-        )
+        linear = LinearPass(self.standard, self.beta, curvature=True)
+        meat = np.zeros((size, size)) if self.meat in ("frequency", "sampling") else None
+        clusters = None
+        if self.meat == "cluster":
+            clusters = ClusterScores(np.empty(0, np.int64), np.empty((0, size)))
+        total = linear(())
         for block in blocks:
-            total = total + self._of(block)
-        return total
+            total = total + linear((block,))
+            if meat is not None:
+                residual, weight = self._residuals(block)
+                power = weight if self.meat == "frequency" else np.square(weight)
+                add_gram(meat, self.standard, block, power * np.square(residual))
+            elif clusters is not None:
+                residual, weight = self._residuals(block)
+                clusters = clusters + _by_cluster(self.standard, block, weight * residual)
+        return Scores(total, meat, clusters)
 
-    def _of(self, block: Block) -> Scores:
-        standard, codes, y = self.standard, block.codes, block.y
-        assert y is not None, "a fit needs a target"
-        dense = standard.dense(block)
-        z = standard.product(dense, codes, self.beta)
+    def _residuals(self, block: Block) -> tuple[FloatArray, FloatArray]:
+        """σ(z) − y and the weight of each row."""
+        assert block.y is not None, "a fit needs a target"
+        z = self.standard.products(block, self.beta)
         if block.offset is not None:
             z = z + block.offset
-        _, residual, curvature = kernel.loss_derivatives(y, z)
-        weight = np.ones(len(y)) if block.weight is None else block.weight
-        meat = clusters = None
-        if self.meat == "cluster":
-            clusters = _by_cluster(standard, dense, block, weight * residual)
-        elif self.meat != "none":
-            power = weight if self.meat == "frequency" else np.square(weight)
-            meat = standard.gram(dense, codes, power * np.square(residual))
-        return Scores(
-            standard.transposed(dense, codes, weight * residual),
-            standard.gram(dense, codes, weight * curvature),
-            meat,
-            clusters,
-        )
+        _, residual, _ = kernel.loss_derivatives(block.y, z)
+        return residual, np.ones(len(z)) if block.weight is None else block.weight
 
 
-def _by_cluster(
-    standard: Standard, dense: FloatArray, block: Block, rows: FloatArray
-) -> ClusterScores:
+def _by_cluster(standard: Standard, block: Block, rows: FloatArray) -> ClusterScores:
     """Xᵀ·rows for each cluster of one block, without ever storing a dummy column."""
     assert block.cluster is not None, "clusters were promised"
     names, member = np.unique(block.cluster, return_inverse=True)
     gather = sparse.csr_array((rows, (member, np.arange(len(rows)))), shape=(len(names), len(rows)))
+    dense = standard.dense(block)
     sums = np.empty((len(names), standard.size))
     sums[:, : dense.shape[1]] = gather @ dense
     for k, (start, n) in enumerate(zip(standard.starts, standard.n_levels, strict=True)):
@@ -260,10 +259,10 @@ def covariance(objective: Objective, solution: Solution, inference: Inference) -
         factor = n_clusters / (n_clusters - 1) * _correction(n - 1, n - len(kept))
     else:
         assert scores.meat is not None
-        middle = scores.meat
+        middle = standardised(scores.meat, objective.standard.units)
         if inference.kind == "HC1":
             factor = _correction(n, n - len(kept))
-    bread = scores.bread + columns.weight * np.diag(objective.penalty)
+    bread = scores.bread(objective.standard) + columns.weight * np.diag(objective.penalty)
     outer = inverse(bread[np.ix_(kept, kept)])
     inner = outer @ middle[np.ix_(kept, kept)] @ outer
     matrix = _in_user_units(columns, solution, factor * inner)

@@ -22,8 +22,9 @@ from scipy import linalg, special
 from logloss import kernel
 from logloss.design.block import Block
 from logloss.logistic.aliasing import dependent_columns
+from logloss.logistic.gram import standardised
 from logloss.logistic.minimise import PathPoint, Solution, Status, Watch
-from logloss.logistic.objective import FloatArray, Objective
+from logloss.logistic.objective import FloatArray, LinearPass, LinearSums, Objective
 from logloss.logistic.standard import Standard
 
 #: A step from within one standard error of the maximum that leaves more than this of the
@@ -41,28 +42,22 @@ class PenalisedSums:
 
     Attributes
     ----------
-    loss : ExactSum
-        Σ fl(w·ℓ), in nats.
-    gradient : ndarray of shape (size,)
-        Σ w(σ(z) − y)x.
+    linear : LinearSums
+        The loss, its gradient, and the information Σ w σ(1 − σ) x xᵀ.
     pull : ndarray of shape (size,)
         Σ w h(½ − σ(z))x, the gradient of ½ log|I|; h = σ(1 − σ)·xᵀI⁻¹x.
-    information : ndarray of shape (size, size)
-        Σ w σ(1 − σ) x xᵀ.
     """
 
-    loss: kernel.ExactSum
-    gradient: FloatArray
+    linear: LinearSums
     pull: FloatArray
-    information: FloatArray
 
     def __add__(self, other: Self, /) -> Self:
-        return type(self)(
-            self.loss + other.loss,
-            self.gradient + other.gradient,
-            self.pull + other.pull,
-            self.information + other.information,
-        )
+        return type(self)(self.linear + other.linear, self.pull + other.pull)
+
+    def information(self, standard: Standard) -> FloatArray:
+        """Σ w σ(1 − σ) x xᵀ in standardised columns."""
+        assert self.linear.gram is not None
+        return standardised(self.linear.gram, standard.units)
 
 
 @dataclass(frozen=True)
@@ -100,36 +95,34 @@ class PenalisedPass:
     def __call__(self, blocks: Iterable[Block], /) -> PenalisedBatch:
         """Sum over these blocks."""
         size = self.standard.size
-        nothing = PenalisedSums(
-            kernel.ExactSum.of(np.empty(0)), np.zeros(size), np.zeros(size), np.zeros((size, size))
-        )
-        total = PenalisedBatch((nothing,) * len(self.asked))
+        scans = [LinearPass(self.standard, asked.beta, curvature=True) for asked in self.asked]
+        total = PenalisedBatch(tuple(PenalisedSums(scan(()), np.zeros(size)) for scan in scans))
         for block in blocks:
-            dense = self.standard.dense(block)
-            total = total + PenalisedBatch(tuple(self._at(a, dense, block) for a in self.asked))
+            dense = None
+            if any(asked.root is not None for asked in self.asked):
+                dense = self.standard.dense(block)
+            total = total + PenalisedBatch(
+                tuple(
+                    PenalisedSums(scan((block,)), self._pull(asked, dense, block))
+                    for scan, asked in zip(scans, self.asked, strict=True)
+                )
+            )
         return total
 
-    def _at(self, asked: Asked, dense: FloatArray, block: Block) -> PenalisedSums:
-        standard, codes, y = self.standard, block.codes, block.y
-        assert y is not None, "a fit needs a target"
-        z = standard.product(dense, codes, asked.beta)
+    def _pull(self, asked: Asked, dense: FloatArray | None, block: Block) -> FloatArray:
+        """Σ w h(½ − σ(z))x of one block."""
+        if asked.root is None or dense is None:
+            return np.zeros(self.standard.size)
+        z = self.standard.products(block, asked.beta)
         if block.offset is not None:
             z = z + block.offset
-        loss, gradient, curvature = kernel.loss_derivatives(y, z)
+        p = kernel.sigmoid(z)
+        weight = p * kernel.sigmoid(-z) * (0.5 - p)
         if block.weight is not None:
-            loss, gradient = loss * block.weight, gradient * block.weight
-            curvature = curvature * block.weight
-        pull = np.zeros(standard.size)
-        if asked.root is not None:
-            lengths = np.square(standard.product(dense, codes, asked.root)).sum(axis=1)
-            centred = 0.5 - kernel.sigmoid(z)
-            pull = standard.transposed(dense, codes, curvature * lengths * centred)
-        return PenalisedSums(
-            kernel.ExactSum.of(loss),
-            standard.transposed(dense, codes, gradient),
-            pull,
-            standard.gram(dense, codes, curvature),
-        )
+            weight *= block.weight
+        products = self.standard.product(dense, block.codes, asked.root)
+        leverages = np.einsum("ij,ij->i", products, products)
+        return self.standard.transposed(dense, block.codes, weight * leverages)
 
 
 @dataclass(frozen=True)
@@ -192,21 +185,23 @@ def evaluate(
     task = PenalisedPass(objective.standard, tuple(Asked(*each) for each in asked))
     batch = objective.engine.reduce(task, objective.source).sums
     return [
-        _point(objective.free, beta, sums, penalised=penalised, exact=exact or not penalised)
+        _point(objective, beta, sums, penalised=penalised, exact=exact or not penalised)
         for (beta, _), sums in zip(asked, batch, strict=True)
     ]
 
 
 def _point(
-    free: npt.NDArray[np.bool_],
+    objective: Objective,
     beta: FloatArray,
     sums: PenalisedSums,
     *,
     penalised: bool,
     exact: bool,
 ) -> Point:
-    information = sums.information[np.ix_(free, free)]
-    loss, score, penalty = sums.loss.value, -sums.gradient[free], 0.0
+    free, standard = objective.free, objective.standard
+    information = sums.information(standard)[np.ix_(free, free)]
+    loss, penalty = sums.linear.loss.value, 0.0
+    score = -(sums.linear.gradient.value / standard.units)[free]
     root = np.zeros((len(free), len(score)))
     try:
         unit = np.sqrt(np.diag(information))
@@ -320,10 +315,10 @@ def _start(
         beta[0] = special.logit(objective.columns.base_rate)
     task = PenalisedPass(objective.standard, (Asked(beta, None),))
     sums = objective.engine.reduce(task, objective.source).sums[0]
-    dependent, used = dependent_columns(objective, sums.information)
-    free = objective.free & ~dependent
-    here = _point(free, beta, sums, penalised=True, exact=False)
-    return replace(objective, free=free), here, objective.free & dependent, 1 + used
+    dependent, used = dependent_columns(objective, sums.information(objective.standard))
+    independent = replace(objective, free=objective.free & ~dependent)
+    here = _point(independent, beta, sums, penalised=True, exact=False)
+    return independent, here, objective.free & dependent, 1 + used
 
 
 def _step(objective: Objective, here: Point, scans: int) -> tuple[Point, float, int]:

@@ -20,7 +20,6 @@ from logloss.errors import ArgumentError
 from logloss.logistic.columns import learn_columns
 from logloss.logistic.covariance import ScoresPass, inverse
 from logloss.logistic.objective import FloatArray
-from logloss.logistic.standard import Standard
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 
@@ -200,12 +199,12 @@ def score(
     """
     columns = learn_columns(source, layout, engine, fit_intercept=bool(own[0]))
     beta = np.asarray(linalg.solve(columns.to_user_units_matrix(), coefficients))
-    standard = Standard(columns.center, columns.scale, tuple(map(len, layout.levels)))
-    scores = engine.reduce(ScoresPass(standard, beta), source)
-    across = scores.bread[np.ix_(extra, own)] @ inverse(scores.bread[np.ix_(own, own)])
-    gradient = scores.gradient[extra] - across @ scores.gradient[own]
-    whole = scores.bread[np.ix_(extra, extra)]
-    variance = whole - across @ scores.bread[np.ix_(own, extra)]
+    scores = engine.reduce(ScoresPass(columns.standard, beta), source)
+    bread, gradient = scores.bread(columns.standard), scores.gradient(columns.standard)
+    across = bread[np.ix_(extra, own)] @ inverse(bread[np.ix_(own, own)])
+    rest = gradient[extra] - across @ gradient[own]
+    whole = bread[np.ix_(extra, extra)]
+    variance = whole - across @ bread[np.ix_(own, extra)]
     unit = np.sqrt(np.diag(whole))
     unit[unit == 0] = 1.0
     values, vectors = linalg.eigh(variance / np.outer(unit, unit))
@@ -214,7 +213,7 @@ def score(
         raise ArgumentError(
             "the added columns are combinations of those in the model: there is nothing to test."
         )
-    along = vectors[:, told].T @ (gradient / unit)
+    along = vectors[:, told].T @ (rest / unit)
     names = ("intercept", *layout.names)
     said = tuple(f"{names[j]} = 0" for j in np.flatnonzero(extra))
     return _tested("score", said, float(np.sum(along**2 / values[told])), int(told.sum()))
