@@ -40,10 +40,11 @@ lint: $(VENV)/lint.stamp ## style, types, the import rule
 	$(BIN)/lint-imports --cache-dir build/import-linter
 	$(BIN)/clang-format --dry-run -Werror $(wildcard cpp/*.cpp cpp/*.hpp)
 
-bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, torch and JAX, answers checked first
+bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, glum, torch and JAX, answers checked first
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.sums
+	$(BIN)/python -m benchmarks.logistic
 
 verify: $(VENV)/test.stamp ## every float32 and millions of float64 against the truth; minutes
 	$(BIN)/python -m verification $(VERIFY_ARGS)

@@ -7,8 +7,17 @@ import pytest
 
 from logloss import LogisticRegression
 from logloss.errors import SeparationWarning
+from logloss.logistic import sample
 
 COEFFICIENTS = np.array([1.0, -1.0, 0.5, 0.0, 2.0])
+
+
+@pytest.fixture(autouse=True, params=["all rows", "a sample first"])
+def way(request, monkeypatch):
+    """Every safeguard holds on both ways to the optimum."""
+    if request.param == "a sample first":
+        monkeypatch.setattr(sample, "_SMALL", 0)
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +54,10 @@ def fit(X, y, **options):
         return LogisticRegression(**options).fit(X, y)
 
 
+def fit_weighted(X, y, weight):
+    return LogisticRegression(tol=1e-8).fit(X, y, sample_weight=weight)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -66,7 +79,34 @@ def test_the_certificate_bounds_the_true_gap(plain, change):
 def test_an_early_certificate_bounds_the_true_gap(plain):
     X, y = plain
     model = fit(X, y, tol=1.0)
-    assert 1e-6 < gap(model, X, y) <= model.summary().bound ** 2 <= 1.0
+    assert 1e-6 < model.summary().bound ** 2 <= 1.0
+    assert gap(model, X, y) <= model.summary().bound ** 2 + 1e-9
+
+
+def test_rows_of_a_class_that_no_sample_draws_are_fitted(plain, monkeypatch):
+    X, _ = plain
+    monkeypatch.setattr(sample, "_RARE", 0)
+    rare = np.zeros(len(X))
+    rare[np.flatnonzero(X[:, 0] > 1)[:3]] = 1
+    model = fit(X, rare, alpha=1e-4, tol=1e-8)
+    assert model.status_ == "converged"
+    assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize("total", [1.0, 1e9])
+def test_weights_of_any_total_end_at_the_same_optimum(plain, total):
+    X, y = plain
+    scaled = fit_weighted(X, y, np.full(len(y), total / len(y)))
+    np.testing.assert_allclose(scaled.coef_, fit(X, y, tol=1e-8).coef_, rtol=1e-9)
+
+
+def test_optima_certified_at_a_tight_tolerance_agree_to_ten_digits(plain):
+    X, y = plain
+    scales = 10.0 ** np.array([-8, -4, 0, 4, 8])
+    one, other = fit(X, y, tol=1e-8), fit(X * scales, y, tol=1e-8)
+    np.testing.assert_allclose(other.coef_ * scales, one.coef_, rtol=1e-10)
+    shifted = fit(np.asfortranarray(X[::-1]), y[::-1], tol=1e-8)
+    np.testing.assert_allclose(shifted.coef_, one.coef_, rtol=1e-10)
 
 
 @pytest.mark.parametrize("order", ["target", "reversed", "first column"])

@@ -22,7 +22,7 @@ from logloss.rows.source import Source
 from logloss.rows.tables import block_rows
 
 #: A share of the rows beyond which a larger sample takes more time than it saves.
-_SHARE = 0.05
+_SHARE = 0.1
 #: Rows a coefficient: with fewer a sample's Hessian is far from that of all rows, and with
 #: more the scans are few anyway.
 _FEWEST, _MOST = 20, 1000

@@ -21,8 +21,9 @@ from logloss.logistic.objective import FACE_TOLERANCE, FloatArray, Objective, on
 from logloss.logistic.standard import Standard
 
 #: Components of a Newton step this much smaller than its largest are noise around a
-#: separating direction; each threshold gives a candidate, and a pass judges them all.
-_CLEANING = (0.0, 1e-6, 1e-4, 1e-2)
+#: separating direction; each threshold gives a candidate, and a pass judges them all. The
+#: cleanest is taken: its zeros leave the other coefficients where they belong.
+_CLEANING = (1e-2, 1e-4, 1e-6, 0.0)
 #: Enlargements of the linear program before it is given up as undecided.
 _MAX_ROUNDS = 40
 
