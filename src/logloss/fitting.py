@@ -163,12 +163,9 @@ def fit(
     plan = plan_encoding(rows, design, learned_target, budget)
     with plan.encoded(engine) as encoded:
         scanner = engine or plan.engine()
-        journal = None
         if kept is not None:
             options = {"prior": prior, "alpha": alpha, "tol": tol, "max_scans": max_scans}
-            scanner = journal = JournalEngine(
-                scanner, kept, _identity(encoded, design.layout, scanner, options)
-            )
+            scanner = _journal(scanner, kept, encoded, design.layout, options | {"method": method})
         fitted = fit_logistic(
             encoded,
             design.layout,
@@ -183,8 +180,8 @@ def fit(
             inference=Inference(covariance, weighting, bool(design.cluster), intervals),
             base_rate=base_rate,
         )
-    if journal is not None:
-        journal.remove()
+    if kept is not None:
+        kept.remove()
     return Model(
         target=learned_target,
         design=design,
@@ -217,10 +214,16 @@ def _one_target(target: str | None, formula: Formula | None) -> str:
     return named
 
 
-def _identity(
-    encoded: Source[Block], layout: Layout, engine: Engine, options: Mapping[str, object]
-) -> dict[str, str]:
-    """Return what the answers of this fit's scans belong to: its rows, columns and options."""
-    names = blake2b(repr(layout).encode(), digest_size=16).hexdigest()
-    rows = str(engine.reduce(DigestPass(), encoded))
-    return {"rows": rows, "columns": names} | {name: repr(v) for name, v in options.items()}
+def _journal(
+    engine: Engine,
+    checkpoint: Checkpoint,
+    encoded: Source[Block],
+    layout: Layout,
+    options: Mapping[str, object],
+) -> Engine:
+    """Return an engine that keeps what its scans of the encoded rows find."""
+    identity = {
+        "rows": str(engine.reduce(DigestPass(), encoded)),
+        "columns": blake2b(repr(layout).encode(), digest_size=16).hexdigest(),
+    } | {name: repr(value) for name, value in options.items()}
+    return JournalEngine(engine, checkpoint, identity, encoded.n_rows)

@@ -70,12 +70,17 @@ def test_a_checkpoint_of_another_identity_says_what_differs(
         journal(tmp_path / "c", tol="1")
 
 
+def test_quick_passes_are_not_kept(tmp_path: Path, rows: Source[Batch]) -> None:
+    engine = JournalEngine(LocalEngine(), Checkpoint.read(tmp_path / "c"), IDENTITY, n_rows=4)
+    answers(engine, rows, "ab")
+    assert not (tmp_path / "c").exists()
+
+
 def test_a_removed_checkpoint_is_gone(tmp_path: Path, rows: Source[Batch]) -> None:
-    engine, _ = journal(tmp_path / "c")
-    engine.remove()
-    answers(engine, rows, "a")
-    engine.remove()
-    assert list(tmp_path.iterdir()) == []
+    answers(journal(tmp_path / "c")[0], rows, "a")
+    for _ in range(2):
+        Checkpoint.read(tmp_path / "c").remove()
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_missing_is_an_output_error(tmp_path: Path, rows: Source[Batch]) -> None:

@@ -80,6 +80,11 @@ class Checkpoint:
                     "file, or remove it to start again"
                 )
 
+    def remove(self) -> None:
+        """Remove the file: what it was for is done."""
+        with suppress(OSError):
+            os.unlink(self.path)
+
 
 class JournalEngine:
     """Runs passes on another engine and keeps every answer in a file.
@@ -92,6 +97,8 @@ class JournalEngine:
         The file, and the answers that it had.
     identity : mapping of str to str
         What the answers belong to.
+    n_rows : int, default=0
+        Passes over fewer rows than these are quick, and are run again instead.
 
     Raises
     ------
@@ -99,8 +106,15 @@ class JournalEngine:
         If the answers in the file belong to something else.
     """
 
-    def __init__(self, engine: Engine, checkpoint: Checkpoint, identity: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        checkpoint: Checkpoint,
+        identity: Mapping[str, str],
+        n_rows: int = 0,
+    ) -> None:
         checkpoint.check(identity)
+        self._n_rows = n_rows
         self._engine = engine
         self._path = checkpoint.path
         self._identity = dict(identity)
@@ -118,6 +132,8 @@ class JournalEngine:
         OutputError
             If the file cannot be written.
         """
+        if source.n_rows < self._n_rows:
+            return self._engine.reduce(task, source)
         question = _digest(json.dumps([thaw(task), source.n_rows, len(source.shards)]))
         if self._next == len(self._answers):
             self._keep(question, thaw(self._engine.reduce(task, source)))
@@ -142,11 +158,6 @@ class JournalEngine:
             "answers": self._answers,
         }
         files.write_text(self._path, files.dump_record(record))
-
-    def remove(self) -> None:
-        """Remove the file: what it was for is done."""
-        with suppress(OSError):
-            os.unlink(self._path)
 
 
 def _checksum(identity: Mapping[str, str], digests: list[str]) -> str:
