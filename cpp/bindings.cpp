@@ -112,9 +112,9 @@ void map(const Kernels& kernels, MapFunction function, const Input& in, Output o
 // A plain view of a contiguous, native array; none of anything else.
 class View {
  public:
-  explicit View(nb::handle object) {
+  explicit View(nb::handle object, int access = 0) {
     constexpr int kFlags = PyBUF_FORMAT | PyBUF_C_CONTIGUOUS;
-    held_ = PyObject_GetBuffer(object.ptr(), &buffer_, kFlags) == 0;
+    held_ = PyObject_GetBuffer(object.ptr(), &buffer_, kFlags | access) == 0;
     if (!held_) PyErr_Clear();
   }
   ~View() {
@@ -166,6 +166,7 @@ class View {
   }
 
   std::ptrdiff_t size() const { return buffer_.len / buffer_.itemsize; }
+  void* data() const { return buffer_.buf; }
 
  private:
   Py_buffer buffer_;
@@ -180,10 +181,16 @@ bool fractional(const Column& column) {
 constexpr std::ptrdiff_t kQuickRows = 1 << 17;
 constexpr std::ptrdiff_t kUnlockRows = 1 << 12;
 
+template <class Real>
+void divide(void* values, std::ptrdiff_t n) {
+  Real* const of_sum = static_cast<Real*>(values);
+  for (std::ptrdiff_t i = 0; i < n; ++i) of_sum[i] /= static_cast<Real>(n);
+}
+
 // The mean loss of two plain arrays of one shape; None where anything is out of the ordinary,
-// for the caller to go the long way, which says what is wrong.
+// for the caller to go the long way, which says what is wrong. With a gradient, that of the mean.
 nb::object quick_mean(const Kernels& kernels, LossFunction function, nb::handle label,
-                      nb::handle score, bool may_be_swapped) {
+                      nb::handle score, bool may_be_swapped, nb::handle gradient = nb::none()) {
   const View labels(label), scores(score);
   const auto label_column = labels.column(), score_column = scores.column();
   if (!label_column || !score_column || !labels.same_shape(scores)) return nb::none();
@@ -196,6 +203,13 @@ nb::object quick_mean(const Kernels& kernels, LossFunction function, nb::handle 
   task.sum = &sum;
   if (task.real != Type::float32 && task.real != Type::float64) return nb::none();
   if (task.n < 1 || task.n > kQuickRows) return nb::none();
+  std::optional<View> slopes;
+  if (!gradient.is_none()) {
+    slopes.emplace(gradient, PyBUF_WRITABLE);
+    const auto column = slopes->column();
+    if (!column || column->type != task.real || !slopes->same_shape(scores)) return nb::none();
+    task.gradient = slopes->data();
+  }
   LossReport report;
   if (task.n < kUnlockRows) {
     report = (kernels.*function)(task);
@@ -207,6 +221,7 @@ nb::object quick_mean(const Kernels& kernels, LossFunction function, nb::handle 
   if (may_be_swapped && fractional(task.label) && kernels.all_hard(task.score, task.n)) {
     return nb::none();
   }
+  if (slopes) (task.real == Type::float32 ? divide<float> : divide<double>)(task.gradient, task.n);
   return nb::float_(sum.value() / static_cast<double>(task.n));
 }
 
@@ -454,6 +469,10 @@ void bind_kernels(nb::module_& module) {
       .def("quick_mean_from_logits",
            [](const Kernels& self, nb::handle label, nb::handle score) {
              return quick_mean(self, &Kernels::losses_from_logits, label, score, false);
+           })
+      .def("quick_gradient_from_logits",
+           [](const Kernels& self, nb::handle label, nb::handle score, nb::handle gradient) {
+             return quick_mean(self, &Kernels::losses_from_logits, label, score, false, gradient);
            })
       .def("quick_mean_from_probabilities",
            [](const Kernels& self, nb::handle label, nb::handle score) {

@@ -329,3 +329,23 @@ def test_what_the_kernel_cannot_read_is_a_type_error(arrays: Any, message: str) 
     rows = Rows(**{"y": np.zeros(2), "scores": np.zeros(2), **arrays})
     with pytest.raises(TypeError, match=message):
         kernel.evaluate_logits(rows, total=False)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_quick_gradient_is_the_mean_s(dtype: type[np.floating]) -> None:
+    rng = np.random.default_rng(5)
+    y, z = rng.integers(0, 2, (40, 3)), rng.normal(size=(40, 3)).astype(dtype)
+    gradient = np.empty_like(z)
+    mean = kernel.quick_gradient_from_logits(y, z, gradient)
+    _, slopes, _ = kernel.loss_derivatives(y.ravel(), z.ravel())
+    assert mean == kernel.quick_mean_from_logits(y, z)
+    np.testing.assert_array_equal(gradient.ravel(), slopes / dtype(y.size))
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [np.empty(4), np.empty((2, 1)), np.empty(2, np.float32), np.empty(4)[::2], b"12345678" * 2],
+    ids=["longer", "of another shape", "of another dtype", "strided", "not writable"],
+)
+def test_a_quick_gradient_goes_nowhere_else(gradient: Any) -> None:
+    assert kernel.quick_gradient_from_logits(np.zeros(2), np.zeros(2), gradient) is None

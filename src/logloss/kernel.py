@@ -202,6 +202,8 @@ def evaluate_probabilities(rows: Rows, *, total: bool) -> tuple[ExactSum | None,
 #: of the ordinary, for the caller to go the long way, which says what.
 quick_mean_from_logits = _KERNELS.quick_mean_from_logits
 quick_mean_from_probabilities = _KERNELS.quick_mean_from_probabilities
+#: The same with the gradient of the mean, written into a plain array of the logits' form.
+quick_gradient_from_logits = _KERNELS.quick_gradient_from_logits
 
 
 class LinearRows(NamedTuple):

@@ -41,19 +41,19 @@ class Loss(NamedTuple):
         outcome = self.evaluated(given, options, gradient)
         if not gradient:
             return outcome.loss
-        loss: Tensor = _Evaluated.apply(given.scores, outcome, given[1:], options, self)
+        loss: Tensor = _attach(given.scores, outcome, given[1:], options, self)
         return loss
 
 
-def mean_of_few(logits: Tensor, target: Tensor) -> Tensor | None:
-    """Mean loss of logits where there is no more to it, and microseconds count; else None."""
-    if not (runs.readable(logits, target) and runs.are_few(logits, target)):
+def quick_mean(logits: Tensor, target: Tensor) -> Tensor | None:
+    """Mean loss of logits, fast for few of them; None where there is more to it."""
+    if not runs.readable(logits, target):
         return None
     gradient = logits.requires_grad and torch.is_grad_enabled()
-    outcome = runs.mean_of_few(logits, target, gradient)
-    if not gradient:
-        return outcome.loss
-    loss: Tensor = _Evaluated.apply(logits, outcome, (target,), Options(), loss_of_logits)
+    outcome = runs.quick_mean(logits, target, gradient)
+    if outcome is None or not gradient:
+        return None if outcome is None else outcome.loss
+    loss: Tensor = _attach(logits, outcome, (target,), _MEAN, loss_of_logits)
     return loss
 
 
@@ -76,6 +76,12 @@ class _Evaluated(Function):  # type: ignore[misc]
         else:
             slope = gradient * of_loss
         return slope, None, None, None, None
+
+
+#: Without the detour of `Function.apply` for `torch.func`, whose losses are composed: it costs
+#: more than the loss of a small batch.
+_attach = super(Function, _Evaluated).apply
+_MEAN = Options()
 
 
 def _probabilities(given: Operands, options: Options, gradient: bool) -> Outcome:

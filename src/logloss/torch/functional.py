@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from logloss.torch.autograd import loss_of_logits, loss_of_probabilities, mean_of_few
+from logloss.torch.autograd import loss_of_logits, loss_of_probabilities, quick_mean
 from logloss.torch.operands import as_given, operands_of, options_of
 
 
@@ -76,7 +76,7 @@ def binary_cross_entropy_with_logits(  # noqa: PLR0917  (torch's order)
     """
     bare = weight is None and pos_weight is None and where is None
     if bare and reduction == "mean" and size_average is None and reduce is None:
-        loss = None if label_smoothing or gamma else mean_of_few(input, target)
+        loss = None if label_smoothing or gamma else quick_mean(input, target)
         if loss is not None:
             return loss
     options = options_of(

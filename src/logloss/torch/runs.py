@@ -92,28 +92,22 @@ def evaluate_probabilities(given: Operands, options: Options) -> Outcome:
     return _evaluate(kernel.evaluate_probabilities, given, options, False)
 
 
-def are_few(logits: Tensor, target: Tensor) -> bool:
-    """Whether the kernel reads them as they are, in one run."""
-    return (
-        logits.shape == target.shape
-        and logits.dtype in _FULL
-        and target.dtype not in HALF
-        and 0 < logits.numel() <= _RUN
-    )
+def quick_mean(logits: Tensor, target: Tensor, gradient: bool) -> Outcome | None:
+    """Mean loss and its gradient of few plain entries, where each step costs more than the loss.
 
-
-def mean_of_few(logits: Tensor, target: Tensor, gradient: bool) -> Outcome:
-    """Mean loss, and its gradient, in as few steps as can be: the rest costs more than the loss."""
-    z = logits.numpy(force=True)
-    slope = np.empty(z.shape, z.dtype) if gradient else None
-    y, gradients = target.numpy(force=True), None if slope is None else slope.reshape(-1)
-    rows = Rows(y.reshape(-1), z.reshape(-1), gradient=gradients)
-    total, _ = kernel.evaluate_logits(rows, total=True)
-    assert total is not None
-    if slope is not None:
-        np.divide(slope, slope.size, out=slope)
-    loss = _scalar(total.value / z.size, logits.dtype)
-    return Outcome(loss, None if slope is None else torch.from_numpy(slope))
+    None where anything is out of the ordinary, for the caller to go the long way.
+    """
+    if logits.dtype not in _FULL or target.dtype in HALF:
+        return None
+    y, z = target.numpy(force=True), logits.numpy(force=True)
+    if not gradient:
+        mean = kernel.quick_mean_from_logits(y, z)
+        return None if mean is None else Outcome(_scalar(mean, logits.dtype), None)
+    slopes = np.empty(z.shape, z.dtype)
+    mean = kernel.quick_gradient_from_logits(y, z, slopes)
+    if mean is None:
+        return None
+    return Outcome(_scalar(mean, logits.dtype), torch.from_numpy(slopes))
 
 
 def _evaluate(function: Kernel, given: Operands, options: Options, gradient: bool) -> Outcome:
