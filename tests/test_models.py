@@ -9,7 +9,14 @@ import pytest
 
 import logloss
 from logloss import LogisticRegression
-from logloss.errors import ColumnError, ModelError, OutputError, RangeWarning, UnseenWarning
+from logloss.errors import (
+    ArgumentError,
+    ColumnError,
+    ModelError,
+    OutputError,
+    RangeWarning,
+    UnseenWarning,
+)
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +202,41 @@ def test_a_truncated_model_is_refused(saved):
 def test_a_model_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ModelError, match="No such file"):
         logloss.load(tmp_path / "none.json")
+
+
+def test_a_score_test_of_a_table_is_that_of_the_estimator(table):
+    rows = table.assign(more=np.sin(table["x"] * 9), w=table.index % 3, known=0.3)
+    options = {"features": ["x"], "weight": "w", "offset": "known", "prior": None, "tol": 1e-8}
+    model = logloss.fit(rows, "y", **options)
+    weights = {"sample_weight": rows["w"], "offset": rows["known"]}
+    plain = LogisticRegression(tol=1e-8).fit(rows[["x"]], rows["y"], **weights)
+    one = model.score_test(rows, "more")
+    other = plain.score_test(rows[["x"]], rows["y"], rows[["more"]], **weights)
+    assert one.statistic == pytest.approx(other.statistic, rel=1e-8)
+    both = model.score_test(rows, ["more", "kind"])
+    assert both.df == 2
+    dummies = rows[["more"]].assign(a=(rows["kind"] == "a").astype(float))
+    wanted = plain.score_test(rows[["x"]], rows["y"], dummies, **weights)
+    assert both.statistic == pytest.approx(wanted.statistic, rel=1e-8)
+
+
+def test_a_score_test_works_beside_a_formula(table):
+    formula = "y ~ 0 + kind + I(x**2)"
+    model = logloss.fit(table, formula=formula, prior=None, tol=1e-8, base_rate=None)
+    full = logloss.fit(table, formula=f"{formula} + x", prior=None, tol=1e-8)
+    ratio = full.summary().likelihood_ratio_test(model.summary())
+    found = model.score_test(table, "x")
+    assert (found.df, found.hypothesis) == (1, ("x = 0",))
+    assert found.statistic == pytest.approx(ratio.statistic, rel=0.1)
+
+
+def test_a_score_test_says_what_it_cannot_test(model, table):
+    with pytest.raises(ArgumentError, match="this one is penalised"):
+        model.score_test(table, "x")
+    plain = logloss.fit(table, "y", prior=None)
+    with pytest.raises(ArgumentError, match="x: one is in the model already"):
+        plain.score_test(table, "x")
+    with pytest.raises(ArgumentError, match="all are constant"):
+        plain.score_test(table.assign(c=1.0), "c")
+    with pytest.raises(ColumnError, match="no column 'other'"):
+        plain.score_test(table, "other")

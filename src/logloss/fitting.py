@@ -10,7 +10,8 @@ from typing import Any
 from logloss.design.block import Block, Layout
 from logloss.design.design import learn_design
 from logloss.design.encoding import DigestPass, plan_encoding
-from logloss.design.formula import Formula, parse_formula
+from logloss.design.formula import Formula
+from logloss.design.formula_text import parse_formula
 from logloss.design.target import learn_target
 from logloss.errors import ArgumentError
 from logloss.logistic.covariance import Inference

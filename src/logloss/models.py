@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any, Self
@@ -19,14 +19,16 @@ import pyarrow.parquet as pq
 
 from logloss import files, kernel
 from logloss.design.block import Block
-from logloss.design.design import Design
+from logloss.design.design import Design, learn_design
 from logloss.design.drift import Drift
 from logloss.design.target import Target
-from logloss.errors import ColumnError, ModelError
+from logloss.errors import ArgumentError, ColumnError, ModelError
+from logloss.logistic.hypotheses import HypothesisTest, score
 from logloss.logistic.inference import LogisticSummary
 from logloss.logistic.predictor import LinearPredictor
 from logloss.recalibration import PriorCorrection
-from logloss.rows.protocols import Batch, Progress
+from logloss.rows.local import LocalEngine
+from logloss.rows.protocols import Batch, Engine, Progress
 from logloss.rows.source import Source, open_source
 
 #: Names of the columns that `Model.predict` adds.
@@ -112,6 +114,87 @@ class Model:
     def summary(self) -> LogisticSummary:
         """Return the coefficients with errors and intervals, likelihoods, and how the fit ended."""
         return self.fit_summary
+
+    def score_test(
+        self, source: Any, columns: str | Sequence[str], *, engine: Engine | None = None
+    ) -> HypothesisTest:
+        """Test whether columns that this model does not use would improve it, without a fit.
+
+        uᵀV⁻¹u, with u the gradient of the log-likelihood in the added columns at this fit and
+        V its variance: χ² with as many degrees of freedom as columns that tell something new.
+
+        Parameters
+        ----------
+        source : path, table or stream
+            The rows that the model was fitted to.
+        columns : str or sequence of str
+            Columns of the table to test: numbers, or categories with all their levels.
+        engine : Engine, optional
+            What runs the passes.
+
+        Returns
+        -------
+        HypothesisTest
+
+        Raises
+        ------
+        ArgumentError
+            If the fit is penalised, or the columns are in the model, or tell nothing new.
+        ColumnError, TargetError, WeightError
+            If a column cannot be used.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> from logloss import fit
+        >>> x, z, y = [0.0, 1, 2, 3, 4, 5], [1.0, 0, 2, 1, 3, 1], [0, 0, 1, 0, 1, 1]
+        >>> table = pa.table({"x": x, "z": z, "y": y})
+        >>> model = fit(table, "y", features=["x"], prior=None)
+        >>> print(model.score_test(table, "z"))
+        score test of z = 0: χ²(1) = 2.172, p = 0.141
+        """
+        found, design = self.fit_summary, self.design
+        if found.penalised:
+            raise ArgumentError(
+                "score_test needs a maximum likelihood fit, and this one is penalised: its "
+                "gradient is not 0. Fit with prior=None."
+            )
+        names = (columns,) if isinstance(columns, str) else tuple(columns)
+        rows, engine = self.open(source), engine or LocalEngine()
+        more = learn_design(
+            rows,
+            target=self.target.name,
+            features=names,
+            weight=design.weight,
+            offset=design.offset,
+            engine=engine,
+        )
+        both = replace(
+            design,
+            numbers=(*design.numbers, *more.numbers),
+            categories=(*design.categories, *more.categories),
+            cluster=(),
+        )
+        own = {term.name for term in found.terms} - set(found.aliased)
+        added = set(more.layout.names)
+        if not added or not added.isdisjoint(design.layout.names):
+            raise ArgumentError(
+                f"columns {', '.join(names)}: one is in the model already, or all are constant. "
+                "Name columns that the model does not use."
+            )
+        wanted = (*design.columns, *names, self.target.name, *filter(None, [design.weight]))
+        encode = partial(both.encode, target=self.target)
+        estimates = dict(zip(design.layout.names, self.predictor.coefficients, strict=True))
+        estimates["intercept"] = self.predictor.intercept
+        order = ("intercept", *both.layout.names)
+        return score(
+            rows.select(list(dict.fromkeys(wanted))).map(encode),
+            both.layout,
+            engine,
+            np.array([estimates.get(name, 0.0) for name in order]),
+            own=np.array([name in own for name in order]),
+            extra=np.array([name in added for name in order]),
+        )
 
     def open(self, source: Any) -> Source[Batch]:
         """Open a table for this model: text that looks like numbers stays text where it was."""

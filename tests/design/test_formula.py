@@ -16,7 +16,8 @@ from formulaic import model_matrix
 
 import logloss
 from logloss.design.design import Design, learn_design
-from logloss.design.formula import Formula, parse_formula
+from logloss.design.formula import Formula
+from logloss.design.formula_text import parse_formula
 from logloss.errors import ArgumentError, ColumnError, MissingExtraError, ModelError
 from logloss.files import dump_record
 from logloss.rows.protocols import Batch

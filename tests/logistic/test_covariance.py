@@ -106,6 +106,16 @@ def test_each_row_its_own_cluster_is_hc0_with_another_correction(rows):
     np.testing.assert_allclose(single, expected, rtol=1e-9)
 
 
+def test_rows_of_weight_zero_make_no_cluster(rows):
+    X, y, groups, weight = rows
+    weight = np.where(groups < 10, 0.0, weight)
+    used, options = groups >= 10, {"weighting": "sampling"}
+    some = fit(X, y, weight, groups, **options)
+    expected = fit(X[used], y[used], weight[used], groups[used], **options)
+    assert some.n_clusters == expected.n_clusters == 30
+    np.testing.assert_allclose(some.covariance_matrix, expected.covariance_matrix, rtol=1e-8)
+
+
 def test_standard_errors_are_those_of_the_covariance(rows):
     X, y, _, _ = rows
     summary = fit(X, y, covariance="HC1")

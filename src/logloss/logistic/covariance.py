@@ -181,7 +181,7 @@ class ScoresPass:
                 add_gram(meat, self.standard, block, power * np.square(residual))
             elif clusters is not None:
                 residual, weight = self._residuals(block)
-                clusters = clusters + _by_cluster(self.standard, block, weight * residual)
+                clusters = clusters + _by_cluster(self.standard, block, weight, residual)
         return Scores(total, meat, clusters)
 
     def _residuals(self, block: Block) -> tuple[FloatArray, FloatArray]:
@@ -194,16 +194,20 @@ class ScoresPass:
         return residual, np.ones(len(z)) if block.weight is None else block.weight
 
 
-def _by_cluster(standard: Standard, block: Block, rows: FloatArray) -> ClusterScores:
-    """Xᵀ·rows for each cluster of one block, without ever storing a dummy column."""
+def _by_cluster(
+    standard: Standard, block: Block, weight: FloatArray, residual: FloatArray
+) -> ClusterScores:
+    """Σ w(σ(z) − y)x of each cluster of one block; rows of weight 0 make no cluster."""
     assert block.cluster is not None, "clusters were promised"
-    names, member = np.unique(block.cluster, return_inverse=True)
-    gather = sparse.csr_array((rows, (member, np.arange(len(rows)))), shape=(len(names), len(rows)))
-    dense = standard.dense(block)
+    used = np.flatnonzero(weight)
+    names, member = np.unique(block.cluster[used], return_inverse=True)
+    rows = weight[used] * residual[used]
+    gather = sparse.csr_array((rows, (member, used)), shape=(len(names), len(weight)))
     sums = np.empty((len(names), standard.size))
+    dense = standard.dense(block)
     sums[:, : dense.shape[1]] = gather @ dense
     for k, (start, n) in enumerate(zip(standard.starts, standard.n_levels, strict=True)):
-        pair = member * n + block.codes[:, k]
+        pair = member * n + block.codes[used, k]
         counts = np.bincount(pair, rows, minlength=len(names) * n)
         sums[:, start : start + n] = counts.reshape(len(names), n)
     return ClusterScores(names, sums)
@@ -246,7 +250,7 @@ def covariance(objective: Objective, solution: Solution, inference: Inference) -
     meat: Meat = "frequency" if inference.weighting == "frequency" else "sampling"
     task = ScoresPass(objective.standard, solution.beta, "cluster" if inference.clustered else meat)
     scores = objective.engine.reduce(task, objective.source)
-    n = columns.weight if inference.weighting == "frequency" else float(columns.n)
+    n = columns.n_effective if inference.weighting == "frequency" else float(columns.n)
     factor, n_clusters = 1.0, 0
     if scores.clusters is not None:
         n_clusters = len(scores.clusters.names)

@@ -256,11 +256,10 @@ class LogisticSummary:
                     f"{name} is of a penalised fit, whose likelihood is not at its maximum. "
                     "Fit with method='mle', prior=None and alpha=0."
                 )
-        if (self.n, self.weight, self.base_rate) != (
-            restricted.n,
-            restricted.weight,
-            restricted.base_rate,
-        ):
+        same = math.isclose(self.weight, restricted.weight, rel_tol=1e-9) and math.isclose(
+            self.base_rate, restricted.base_rate, rel_tol=1e-9
+        )
+        if self.n != restricted.n or not same:  # sums of weights may differ in their last digits
             raise ArgumentError(
                 f"restricted must be fitted to the same rows: it saw {restricted.n:,}, of base "
                 f"rate {restricted.base_rate:g}, and this one {self.n:,}, of {self.base_rate:g}."
