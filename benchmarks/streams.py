@@ -29,7 +29,7 @@ import logloss
 from benchmarks.timing import medians
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch
-from logloss.rows.source import open_source
+from logloss.rows.source import Source, open_source
 
 #: Rows drawn, and written, at a time.
 PIECE = 1 << 18
@@ -186,12 +186,8 @@ def report(n_rows: int, memory: str, answer: dict[str, Any]) -> Iterator[str]:
 def csv_table(path: Path, n_rows: int) -> Iterator[str]:
     """Time one reading of all columns of a CSV file, once all readers agree on what it holds."""
     write_csv(path, n_rows)
-    truth = pv.read_csv(path)
     source = open_source(path)
-    for batch in source.blocks():
-        rows = truth.slice(batch.first_row, len(batch)).combine_chunks()
-        if not pa.Table.from_batches([batch.table]).equals(rows.cast(batch.table.schema)):
-            raise ValueError(f"rows from {batch.first_row} on are not what pyarrow reads")
+    check_rows(source, pv.read_csv(path))
     calls: dict[str, Callable[[], Any]] = {
         "logloss, one pass": lambda: LocalEngine().reduce(CountPass(), source),
         "logloss, opening: types and rows": lambda: open_source(path),
@@ -204,6 +200,14 @@ def csv_table(path: Path, n_rows: int) -> Iterator[str]:
     ours = seconds["logloss, one pass"]
     for name, taken in seconds.items():
         yield f"| {name} | {taken:.2f} | {size / taken / 1e6:.0f} | {taken / ours:.2f}× |"
+
+
+def check_rows(source: Source[Batch], truth: pa.Table) -> None:
+    """Raise ValueError unless the rows of a source are those of a table."""
+    for batch in source.blocks():
+        rows = truth.slice(batch.first_row, len(batch)).combine_chunks()
+        if not pa.Table.from_batches([batch.table]).equals(rows):
+            raise ValueError(f"rows from {batch.first_row} on are not what pyarrow reads")
 
 
 def write_csv(path: Path, n_rows: int) -> None:
