@@ -240,3 +240,29 @@ def test_a_score_test_says_what_it_cannot_test(model, table):
         plain.score_test(table.assign(c=1.0), "c")
     with pytest.raises(ColumnError, match="no column 'other'"):
         plain.score_test(table, "other")
+
+
+def test_a_model_keeps_its_covariance(model, saved):
+    kept = logloss.load(saved).summary().covariance_matrix
+    np.testing.assert_array_equal(kept, model.summary().covariance_matrix)
+
+
+def test_a_damaged_covariance_is_said(saved):
+    record = json.loads(saved.read_text())
+    record["summary"]["covariance_matrix"].pop()
+    saved.write_text(json.dumps(record))
+    with pytest.raises(ModelError, match="lower triangle"):
+        logloss.load(saved)
+
+
+def test_a_model_of_the_first_version_is_still_read(model, saved, table):
+    record = json.loads(saved.read_text())
+    record["version"] = 1
+    del record["recalibration"], record["design"]["formula"], record["design"]["cluster"]
+    newer = "covariance_matrix covariance n_clusters method intervals prior_shift"
+    for name in [*newer.split(), "penalised_log_likelihood"]:
+        del record["summary"][name]
+    saved.write_text(json.dumps(record))
+    again = logloss.load(saved)
+    assert again.predict(table).equals(model.predict(table))
+    assert str(again.summary()) == str(model.summary())

@@ -264,3 +264,16 @@ def test_info_in_json_is_the_models_own_record(folder, call):
     record = json.loads(call("info", folder / "model.json", "--json").out)
     assert record["target"]["name"] == "survived"
     assert record["summary"]["n"] == 600
+
+
+def test_info_tests_coefficients_together(folder, tmp_path, call):
+    path = tmp_path / "plain.json"
+    logloss.fit(folder / "table.parquet", "survived", features=["fare", "deck"], prior=None).save(
+        path
+    )
+    test = logloss.load(path).summary().wald_test(["fare", "deck"])
+    assert call("info", path, "--wald", "fare,deck").out.endswith(f"\n\n{test}\n")
+    record = json.loads(call("info", path, "--wald", "fare,deck", "--json").out)
+    assert record["wald_test"] == {**test.to_dict(), "hypothesis": list(test.hypothesis)}
+    wrong = call("info", path, "--wald", "fares")
+    assert (wrong.code, wrong.err.count("\n")) == (2, 1)

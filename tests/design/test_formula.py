@@ -143,6 +143,25 @@ def test_an_operation_that_is_not_of_the_set_is_a_damaged_model(
         Formula.from_dict(record)
 
 
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("late ~ C(hour)", {"of": ["log", ["column", "hour"]]}),
+        ("late ~ temp:carrier", {"categorical": True}),
+        ("late ~ log(temp)", {"categorical": None, "of": None}),
+    ],
+)
+def test_factors_that_do_not_go_together_are_a_damaged_model(
+    text: str, change: dict[str, Any], table: pd.DataFrame
+) -> None:
+    formula = parse(text, table)
+    design = learn_design(open_source(table), target="late", formula=formula)
+    record = json.loads(dump_record(design.to_dict()))
+    record["formula"]["terms"][0]["factors"][0].update(change)
+    with pytest.raises(ModelError, match="damaged model: formula"):
+        Design.from_dict(record)
+
+
 def test_a_record_nested_too_deep_is_a_damaged_model(table: pd.DataFrame) -> None:
     record = parse("late ~ log(distance)", table).to_dict()
     nested: Any = ["column", "distance"]
@@ -289,6 +308,7 @@ def test_a_formula_may_leave_the_intercept_out(table: pd.DataFrame) -> None:
         ("late ~ log(hour", "cannot be parsed"),
         ("late ~ 'hour'", "cannot be parsed"),
         ("late ~ I(hour temp)", "cannot be parsed|is not an expression"),
+        ("late ~ {hour if}", "cannot be parsed|is not an expression"),
         (7, "formula must be text"),
     ],
 )

@@ -1,5 +1,7 @@
 """Tests of hypotheses against statsmodels, and against each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -182,3 +184,14 @@ def test_a_score_test_of_a_penalised_fit_is_refused(rows):
     X, y = rows
     with pytest.raises(ArgumentError, match="this one is penalised"):
         fit(X, y, prior="weak").score_test(X, y, X)
+
+
+def test_a_summary_shows_itself_as_a_table_and_names_what_has_no_estimate(rows):
+    X, y = rows
+    summary = fit(np.c_[X, X[:, 0]], y, covariance="HC1").summary()
+    page = summary._repr_html_()
+    assert page.count("<tr>") == 1 + len(summary.terms)
+    assert "robust (HC1)" in page
+    assert "aliased (coefficient 0): x4" in str(summary)
+    unknown = replace(summary, bound=float("inf"))
+    assert "distance to the optimum unknown" in str(unknown)

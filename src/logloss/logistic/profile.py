@@ -11,6 +11,7 @@ intervals", Applied Statistics 37 (1988).
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,7 +98,7 @@ class _Search:
             return wanted - _DEEPEST
         away = abs(float(self.along @ self.point.beta[objective.free]) - self.value)
         if away > 1e-9 * (1 + abs(self.value)):  # there is no telling how low the maximum is
-            return -math.inf
+            return -sys.float_info.max
         return self.point.value - 1e-6 * (1 + abs(self.point.value))
 
 
