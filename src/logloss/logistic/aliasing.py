@@ -111,6 +111,8 @@ def candidates(gram: FloatArray, independent: BoolArray) -> tuple[BoolArray, Flo
         For each candidate j, the direction eⱼ − Σ cₖeₖ over kept columns before j.
     """
     size = len(gram)
+    if _plainly_independent(gram):
+        return np.zeros(size, bool), np.empty((0, size))
     found, factor = np.zeros(size, bool), np.zeros((size, size))
     for j in range(size):
         residual = gram[j, j] - factor[j, :j] @ factor[j, :j]
@@ -128,3 +130,12 @@ def candidates(gram: FloatArray, independent: BoolArray) -> tuple[BoolArray, Flo
             factor[np.ix_(kept, kept)], factor[j, kept], lower=True, trans=1
         )
     return found, residuals
+
+
+def _plainly_independent(gram: FloatArray) -> bool:
+    """Whether LAPACK's Cholesky, which is fast, leaves each column enough of its own."""
+    if not len(gram):
+        return True
+    factor, failed = linalg.lapack.dpotrf(gram, lower=1)
+    own = np.square(np.diag(factor))
+    return not failed and bool(np.all(own > 2 * _CANDIDATE * np.diag(gram)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -194,7 +195,7 @@ class Columns:
         """max(Σw, n): what a fraction of a standard error is measured against."""
         return max(self.weight, float(self.n))
 
-    @property
+    @cached_property
     def standard(self) -> Standard:
         """Layout and standardisation, as passes carry them."""
         n_levels = tuple(map(len, self.layout.levels))
@@ -202,7 +203,9 @@ class Columns:
 
     def to_user_units(self, standardised: FloatArray) -> FloatArray:
         """Turn coefficients of standardised columns into those of the user's columns."""
-        return self.to_user_units_matrix() @ standardised
+        user = standardised / self.standard.units
+        user[0] -= self.center @ user[1 : 1 + len(self.center)]
+        return user
 
     def to_user_units_matrix(self) -> FloatArray:
         """Jacobian of the user's coefficients with respect to the standardised ones."""

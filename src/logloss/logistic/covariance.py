@@ -296,8 +296,8 @@ def _pseudo_inverse(matrix: FloatArray) -> FloatArray:
     factor, failed = linalg.lapack.dpotrf(matrix, lower=1)
     norm = float(np.abs(matrix).sum(axis=0).max())
     if not failed and linalg.lapack.dpocon(factor, norm, uplo="L")[0] > _SINGULAR:
-        lower = np.tril(linalg.lapack.dpotri(factor, lower=1)[0])
-        return np.asarray(lower + np.tril(lower, -1).T)
+        inverse_factor = np.tril(linalg.lapack.dtrtri(factor, lower=1)[0])
+        return np.asarray(inverse_factor.T @ inverse_factor)
     return np.asarray(linalg.pinvh(matrix))
 
 

@@ -77,11 +77,15 @@ def step(objective: Objective, state: State, max_scans: int) -> State:
 def at(objective: Objective, evaluation: Evaluation, *, scans: int, step: float = 0.0) -> State:
     """Find Newton's direction from an evaluation that has its Hessian."""
     assert evaluation.hessian is not None
-    free = objective.free
-    factor, damped = _factor(evaluation.hessian[np.ix_(free, free)])
-    half = linalg.solve_triangular(factor, evaluation.gradient[free], lower=True)
+    free, hessian, gradient = objective.free, evaluation.hessian, evaluation.gradient
+    if not free.all():
+        hessian, gradient = hessian[np.ix_(free, free)], gradient[free]
+    factor, damped = _factor(hessian)
     direction = np.zeros(len(free))
-    direction[free] = -linalg.solve_triangular(factor, half, lower=True, trans=1)
+    half = gradient
+    if len(factor):
+        half = linalg.lapack.dtrtrs(factor, gradient, lower=1)[0]
+        direction[free] = -linalg.lapack.dtrtrs(factor, half, lower=1, trans=1)[0]
     return State(
         evaluation=evaluation,
         direction=direction,
@@ -95,12 +99,14 @@ def at(objective: Objective, evaluation: Evaluation, *, scans: int, step: float 
 
 def _factor(hessian: FloatArray) -> tuple[FloatArray, bool]:
     """Factor H, lifted by as little of its diagonal as makes it positive definite."""
-    diagonal = np.diag(hessian)
-    floor = np.maximum(diagonal, np.finfo(float).tiny + 1e-30 * diagonal.max(initial=0.0))
+    if not len(hessian):
+        return hessian, False
+    diagonal = np.diag(np.asarray_chkfinite(hessian))
+    floor = np.maximum(diagonal, np.finfo(float).tiny + 1e-30 * diagonal.max())
     lift = 0.0
     while True:
-        try:
-            lifted = hessian + np.diag(lift * floor)
-            return linalg.cholesky(lifted, lower=True), lift > 0
-        except linalg.LinAlgError:
-            lift = max(10 * lift, 1e-14)
+        lifted = hessian + np.diag(lift * floor) if lift else hessian
+        factor, failed = linalg.lapack.dpotrf(lifted, lower=1, clean=1)
+        if not failed:
+            return np.asarray(factor), lift > 0
+        lift = max(10 * lift, 1e-14)

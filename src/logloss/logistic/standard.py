@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +37,13 @@ class Standard:
     reach: FloatArray | None = None
     heaviest: float = 1.0
 
-    @property
+    @cached_property
     def starts(self) -> tuple[int, ...]:
         """Where each code column's levels start in the coefficient vector."""
         first = 1 + len(self.center)
         return tuple(first + sum(self.n_levels[:k]) for k in range(len(self.n_levels)))
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of coefficients, the intercept included."""
         return 1 + len(self.center) + sum(self.n_levels)
@@ -97,14 +98,14 @@ class Standard:
                 gram[other, mine] = gram[mine, other].T
         return gram
 
-    @property
+    @cached_property
     def units(self) -> FloatArray:
         """Scale of each coefficient's column, shape (size,): 1 but for numbers."""
         units = np.ones(self.size)
         units[1 : 1 + len(self.scale)] = self.scale
         return units
 
-    @property
+    @cached_property
     def grid(self) -> FloatArray:
         """Grids for the terms of a gradient in unscaled columns, shape (size,)."""
         assert self.reach is not None, "sums of gradients need the reach of each number"
