@@ -160,6 +160,7 @@ def fit(
         cluster=cluster,
         formula=parsed,
         engine=reader,
+        memory=budget,
     )
     plan = plan_encoding(rows, design, learned_target, budget)
     with plan.encoded(engine) as encoded:

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from logloss.design.summary import Summary, SummaryPass
+from logloss.design.design import learn_design
+from logloss.design.summary import LevelCounts, Summary, SummaryPass
 from logloss.errors import ColumnError, WeightError
 from logloss.rows.protocols import Batch
+from logloss.rows.source import open_source
 
 
 def summary(columns: dict[str, Any], kind: Any = "number", **options: str) -> Summary:
@@ -137,3 +139,19 @@ def test_identifiers_are_refused_as_categories(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("logloss.design.summary.MAX_LEVELS", 3)
     with pytest.raises(ColumnError, match=r"'x' has over 3 levels.*--drop x"):
         summary({"x": list("abcd")}, "category")
+
+
+def test_levels_are_counted_as_shards_are_added() -> None:
+    parts = [LevelCounts(0, {level: 1}, (0, 0), "tail", 2) for level in "aabc"]
+    assert (parts[0] + parts[1] + parts[2]).counts == {"a": 2, "b": 1}
+    with pytest.raises(ColumnError, match=r"'tail' has over 2 levels.*--memory"):
+        parts[0] + parts[2] + parts[3]
+
+
+def test_levels_may_take_the_memory_that_is_allowed() -> None:
+    table = open_source(pa.table({"y": [0, 1] * 1000, "tail": [f"N{k}" for k in range(2000)]}))
+    with pytest.raises(ColumnError, match=r"'tail' has over 1,000 levels.*--memory"):
+        learn_design(table, target="y", memory=1)
+    assert learn_design(table, target="y", memory=10**9).left_out == (
+        ("tail", "no level has 20 rows"),
+    )

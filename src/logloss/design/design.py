@@ -32,7 +32,7 @@ from logloss.design.drift import Drift
 from logloss.design.features import CategoryColumn, NumberColumn
 from logloss.design.formula import Formula
 from logloss.design.selection import select
-from logloss.design.summary import LevelCounts, SummaryPass
+from logloss.design.summary import LevelCounts, SummaryPass, levels_within
 from logloss.design.target import Target
 from logloss.errors import ColumnError, ModelError, WeightError
 from logloss.rows.local import LocalEngine
@@ -295,6 +295,7 @@ def learn_design(
     cluster: Sequence[str] = (),
     formula: Formula | None = None,
     engine: Engine | None = None,
+    memory: int | None = None,
 ) -> Design:
     """Learn how the columns of a table become numbers and codes, in one pass.
 
@@ -318,6 +319,8 @@ def learn_design(
         What the columns are made of; then no `features` are given.
     engine : Engine, optional
         What runs the pass; by default a `LocalEngine`.
+    memory : int, optional
+        Bytes that the levels of all columns may take; by default each may have a million.
 
     Returns
     -------
@@ -354,9 +357,10 @@ def learn_design(
     else:
         formula = _with_learned_levels(formula, source, weight, engine)
         kinds = formula.kinds(schema)
-    task = SummaryPass(
-        tuple((name, kind) for name, kind in kinds.items() if kind is not None), weight, offset
-    )
+    columns = tuple((name, kind) for name, kind in kinds.items() if kind is not None)
+    n_categories = sum(kind == "category" for _, kind in columns)
+    max_levels = None if memory is None else levels_within(memory, n_categories)
+    task = SummaryPass(columns, weight, offset, max_levels)
     read = [name for name, _ in task.columns] if formula is None else list(formula.columns)
     read += [name for name in (weight, offset) if name is not None]
     rows = source.select(list(dict.fromkeys(read)))

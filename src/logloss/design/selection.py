@@ -8,7 +8,7 @@ from typing import Literal
 
 from logloss.design.columns import Kind
 from logloss.design.features import CategoryColumn, NumberColumn, fresh
-from logloss.design.summary import Digest, LevelCounts, NumberSums, Summary, check_levels
+from logloss.design.summary import Digest, LevelCounts, NumberSums, Summary
 
 
 @dataclass
@@ -40,7 +40,6 @@ class Selection:
 
     def add_category(self, name: str, found: LevelCounts) -> None:
         """Keep a column of categories if it tells something new."""
-        check_levels(name, found.counts)
         column = CategoryColumn.learn(name, found, self.n_rows)
         if column.other is not None and len(column.names) == 1 and len(column.pooled) > 1:
             self.left_out.append((name, "no level has 20 rows"))

@@ -34,6 +34,9 @@ from logloss.rows.protocols import Batch
 
 #: More distinct values than this in one column of text: an identifier, not a category.
 MAX_LEVELS = 1_000_000
+#: What a level takes: its text, its count and its hash, in the sum of shards and in the one
+#: that is being read.
+_LEVEL_BYTES = 500
 
 #: Seeds of the two lanes of row coefficients; any two that differ do.
 _LANES = (1, 2)
@@ -152,17 +155,27 @@ class LevelCounts:
         Rows of each level.
     digest : tuple of int
         Of the values.
+    name : str
+        The column, for messages.
+    limit : int, optional
+        Most levels that there may be; `MAX_LEVELS` by default.
     """
 
     n_missing: int
     counts: Mapping[str, int]
     digest: Digest
+    name: str = ""
+    limit: int | None = None
 
     def __add__(self, other: Self, /) -> Self:
+        counts = _merged(self.counts, other.counts)
+        check_levels(self.name, counts, self.limit)
         return type(self)(
             self.n_missing + other.n_missing,
-            _merged(self.counts, other.counts),
+            counts,
             _add_digests(self.digest, other.digest),
+            self.name,
+            self.limit,
         )
 
 
@@ -207,15 +220,21 @@ class SummaryPass:
         What to look at; kind is ``"number"``, ``"bool"`` or ``"category"``.
     weight, offset : str, optional
         Columns of weights, and of fixed additions to the logit; they are checked here.
+    max_levels : int, optional
+        Most levels that a column may have; `MAX_LEVELS` by default.
     """
 
     columns: tuple[tuple[str, Kind], ...]
     weight: str | None = None
     offset: str | None = None
+    max_levels: int | None = None
 
     def __call__(self, blocks: Iterable[Batch], /) -> Summary:
         """Look at these batches."""
-        gatherers = [_Levels() if kind == "category" else _Numbers() for _, kind in self.columns]
+        gatherers = [
+            _Levels(name, self.max_levels) if kind == "category" else _Numbers()
+            for name, kind in self.columns
+        ]
         n_rows = 0
         for batch in blocks:
             if self.offset is not None:
@@ -290,7 +309,8 @@ class _Numbers:
 class _Levels:
     """Gathers `LevelCounts` over the batches of one call of the pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, limit: int | None) -> None:
+        self.name, self.limit = name, limit
         self.n_missing = 0
         self.counts: Counter[str] = Counter()
         self.digest = (0, 0)
@@ -314,7 +334,7 @@ class _Levels:
         for level, count in zip(levels, counts[1:].tolist(), strict=True):
             if count:
                 self.counts[level] += count
-        check_levels(name, self.counts)
+        check_levels(name, self.counts, self.limit)
         words = np.array([self._hash(level) for level in levels] + [int(_MISSING)], np.uint64)
         self.digest = _add_digests(self.digest, _digest(words[codes], lanes))
 
@@ -327,19 +347,29 @@ class _Levels:
 
     def result(self) -> LevelCounts:
         """Return what was gathered."""
-        return LevelCounts(self.n_missing, self.counts, self.digest)
+        return LevelCounts(self.n_missing, self.counts, self.digest, self.name, self.limit)
 
 
-def check_levels(name: str, counts: Mapping[str, Any]) -> None:
+def check_levels(name: str, counts: Mapping[str, Any], limit: int | None = None) -> None:
     """Raise where a column has so many levels that it must be an identifier.
 
     Raises
     ------
     ColumnError
-        Beyond `MAX_LEVELS`.
+        Beyond `MAX_LEVELS`, or beyond `limit`, which is what memory allows.
     """
     if len(counts) > MAX_LEVELS:
         raise ColumnError(
             f"column {name!r} has over {MAX_LEVELS:,} levels, so it identifies rows rather than "
             f"describes them: leave it out with --drop {name}"
         )
+    if limit is not None and len(counts) > limit:
+        raise ColumnError(
+            f"column {name!r} has over {limit:,} levels, which take more than the memory "
+            f"allowed: allow more with --memory, or leave it out with --drop {name}"
+        )
+
+
+def levels_within(memory: int, n_columns: int) -> int:
+    """Return how many levels each of some columns may have, at least a thousand."""
+    return max(1000, memory // (_LEVEL_BYTES * max(n_columns, 1)))
