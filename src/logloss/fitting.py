@@ -21,7 +21,7 @@ from logloss.models import Model
 from logloss.rows.budget import bytes_of, threads_within
 from logloss.rows.journal import Checkpoint, JournalEngine
 from logloss.rows.local import LocalEngine
-from logloss.rows.protocols import Batch, Engine
+from logloss.rows.protocols import Batch, Engine, Progress
 from logloss.rows.source import Source, open_source
 from logloss.rows.tables import reading_bytes
 
@@ -50,6 +50,7 @@ def fit(
     memory: int | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     watch: Callable[[PathPoint], None] | None = None,
+    progress: Progress | None = None,
 ) -> Model:
     """Fit a logistic regression to a table, straight from where it lies.
 
@@ -113,6 +114,9 @@ def fit(
         on after its last scan and ends with the same bits; the file is removed at the end.
     watch : callable, optional
         Called after every step with scans, objective, bound and step.
+    progress : callable, optional
+        Called while the table is read, in a few passes, with the number of rows just
+        finished and the number in the pass; an `engine` of your own has its own.
 
     Returns
     -------
@@ -148,7 +152,7 @@ def fit(
         others = (weight, offset, target, *cluster, *drop)
         parsed = _parsed(formula, rows, features, [name for name in others if name is not None])
     target = _one_target(target, parsed)
-    reader = engine or LocalEngine(threads_within(budget, reading_bytes(rows.schema)))
+    reader = engine or LocalEngine(threads_within(budget, reading_bytes(rows.schema)), progress)
     learned_target = learn_target(rows, target, positive=positive, engine=reader)
     design = learn_design(
         rows,
@@ -163,7 +167,7 @@ def fit(
         memory=budget,
     )
     plan = plan_encoding(rows, design, learned_target, budget)
-    with plan.encoded(engine) as encoded:
+    with plan.encoded(engine, progress) as encoded:
         scanner = engine or plan.engine()
         if kept is not None:
             options = {"prior": prior, "alpha": alpha, "tol": tol, "max_scans": max_scans}

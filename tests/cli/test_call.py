@@ -19,8 +19,9 @@ import pytest
 import typer.main
 
 import logloss
-from logloss.cli import main
+from logloss.cli import main, terminal
 from logloss.cli.app import app
+from logloss.logistic.minimise import PathPoint
 
 COMMAND = [sys.executable, "-m", "logloss"]
 
@@ -248,6 +249,30 @@ def test_progress_on_a_terminal(words, shown, folder, tmp_path):
     os.close(master)
     assert call.wait(timeout=60) == 0
     assert re.search(shown, said.decode())
+
+
+def test_a_fit_tells_of_the_rows_read_before_its_steps(monkeypatch):
+    said = []
+
+    class Status(contextlib.nullcontext):
+        def __enter__(self):
+            return self
+
+        def update(self, text):
+            said.append(text)
+
+    monkeypatch.setattr("rich.console.Console.status", lambda *_: Status())
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with terminal.steps_progress("fit") as (watch, progress):
+        for finished in (200, 400, 200):  # the last begins a second pass
+            progress(finished, 600)
+        watch(PathPoint(3, 0.5, 0.01, 1.0))
+    assert said == [
+        "fit: reading, 200 of 600 rows",
+        "fit: reading, 600 of 600 rows",
+        "fit: reading, 200 of 600 rows",
+        "fit: 3 scans · loss 0.500000 · 0.01 standard errors from the optimum",
+    ]
 
 
 def test_without_typer_the_command_says_which_extra_brings_it(call, monkeypatch):

@@ -60,6 +60,7 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
         "memory": "512MiB",
         "checkpoint": tmp_path / "c",
         "watch": None,
+        "progress": None,
     }
 
 

@@ -161,7 +161,7 @@ def fit(
     The table is read straight from where it lies, in pieces: numbers and categories,
     missing values and all.
     """
-    with steps_progress("fit") as watch:
+    with steps_progress("fit") as (watch, progress):
         model = logloss.fit(
             data,
             target,
@@ -182,6 +182,7 @@ def fit(
             memory=memory,
             checkpoint=checkpoint,
             watch=watch,
+            progress=progress,
         )
     model.save(output)
     if json:

@@ -83,14 +83,26 @@ def rows_progress(words: str) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def steps_progress(words: str) -> Iterator[Callable[[Any], None] | None]:
-    """Show where a fit stands, on a terminal; yield None where standard error is none."""
+def steps_progress(
+    words: str,
+) -> Iterator[tuple[Callable[[Any], None] | None, Progress | None]]:
+    """Show where a fit stands, on a terminal: its steps, and before them the rows read.
+
+    Yields what is called after a step, and what is called after some rows; None and None
+    where standard error is no terminal.
+    """
     if not sys.stderr.isatty():
-        yield None
+        yield None, None
         return
     from rich.console import Console
 
     with _above_the_bar(), Console(stderr=True).status(words) as status:
+        done = 0
+
+        def read(finished: int, total: int) -> None:
+            nonlocal done
+            done = done + finished if done < total else finished
+            status.update(f"{words}: reading, {done:,} of {total:,} rows")
 
         def show(point: Any) -> None:
             status.update(
@@ -98,7 +110,7 @@ def steps_progress(words: str) -> Iterator[Callable[[Any], None] | None]:
                 f"{point.bound:.1g} standard errors from the optimum"
             )
 
-        yield show
+        yield show, read
 
 
 @contextmanager

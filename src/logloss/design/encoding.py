@@ -24,7 +24,7 @@ from logloss.rows.budget import threads_within
 from logloss.rows.cache import Cache, Field, Window, make_cache
 from logloss.rows.draws import bits, mix
 from logloss.rows.local import LocalEngine
-from logloss.rows.protocols import Batch, Engine
+from logloss.rows.protocols import Batch, Engine, Progress
 from logloss.rows.source import Source
 from logloss.rows.tables import block_rows
 
@@ -187,13 +187,17 @@ class Plan:
         return _AT_HAND * n_rows * sum(field.row_bytes for field in self.fields)
 
     @contextmanager
-    def encoded(self, engine: Engine | None = None) -> Iterator[Source[Block]]:
+    def encoded(
+        self, engine: Engine | None = None, progress: Progress | None = None
+    ) -> Iterator[Source[Block]]:
         """Read the table once, and yield its rows encoded; a cache goes when the block ends.
 
         Parameters
         ----------
         engine : Engine, optional
             What runs the pass; by default as many threads as `memory` allows.
+        progress : callable, optional
+            Called by these threads with the number of rows just finished, and in all.
 
         Raises
         ------
@@ -202,7 +206,7 @@ class Plan:
         """
         _settle()
         left = self.memory - self.size if self.in_memory else self.memory
-        engine = engine or LocalEngine(threads_within(left, self.each_thread))
+        engine = engine or LocalEngine(threads_within(left, self.each_thread), progress)
         if self.in_memory:
             blocks = engine.reduce(EncodePass(self.design, self.target), self.rows)
             _settle()
