@@ -178,6 +178,22 @@ def test_too_few_scans_are_said(endometrial):
     assert model.status_ == "max_scans"
 
 
+def test_ends_far_out_are_found():
+    X = np.c_[np.ones(20), np.arange(20) % 7]  # with all but one of one class, hardly an end
+    y = (np.arange(20) != 3).astype(int)
+    summary = firth(X[:, 1:], y, intervals="profile", tol=1e-5).summary()
+    for term in summary.terms:
+        assert term.low < term.coefficient < term.high
+        assert 0 <= term.p_value <= 1
+
+
+def test_an_end_that_was_not_found_is_said(endometrial, monkeypatch):
+    monkeypatch.setattr("logloss.logistic.fit._PROFILE_SHARE", 0)
+    with pytest.warns(ConvergenceWarning, match="profile likelihood of .*NV.* not followed"):
+        summary = firth(*endometrial, intervals="profile").summary()
+    assert np.isnan(summary.terms[1].high)
+
+
 def test_profile_intervals_of_maximum_likelihood_follow_the_likelihood(rows):
     X, y = rows
     summary = LogisticRegression(intervals="profile", tol=1e-8).fit(X, y).summary()

@@ -28,6 +28,11 @@ from logloss.rows.source import Source
 MAX_SCANS = 100
 
 
+#: A profile may take this many times `max_scans`: few rows can have ends far out, where the
+#: likelihood is all but flat.
+_PROFILE_SHARE = 5
+
+
 @dataclass(frozen=True)
 class LogisticFit:
     """A fitted predictor, and what is known about it."""
@@ -196,7 +201,7 @@ def _profiled(
         penalised=method == "firth",
         prior_shift=0.0 if recalibration is None else recalibration.shift,
         tol=tol,
-        max_scans=max_scans,
+        max_scans=_PROFILE_SHARE * max_scans,
     )
 
 
@@ -246,6 +251,20 @@ def _warn(summary: LogisticSummary) -> None:
         warnings.warn(
             f"the fit stopped after {summary.scans} scans, at {summary.bound:.2g} standard errors "
             f"from the optimum at most: {summary.status.message}.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    lost = [
+        term.name
+        for term in summary.terms
+        if summary.intervals == "profile"
+        and term.name not in summary.aliased
+        and np.isnan([term.low, term.high, term.p_value]).any()
+    ]
+    if lost:
+        warnings.warn(
+            f"the profile likelihood of {', '.join(lost[:10])} was not followed to its end: what "
+            "is missing is NaN. Raise max_scans or tol.",
             ConvergenceWarning,
             stacklevel=4,
         )
