@@ -41,8 +41,8 @@ ROUNDS = 5
 #: Distance from the optimum, in standard errors, within which a peer's answer counts; ours
 #: are certified to a tenth of it.
 NEAR = 1e-2
-#: Peers that take so many times as long as the fastest are timed no further.
-FAR = 2.0
+#: Peers that take so many times as long as the fastest are timed once, or tried no further.
+FAR, HOPELESS = 2.0, 5.0
 #: A fit that takes less is warmed up, and timed by so many in a row.
 QUICK, REPEAT = 0.1, 20
 #: Rows of which a peer's objective is evaluated at a time.
@@ -281,7 +281,7 @@ def contestants(task: Task, best: float, threads: Sequence[int], ours: float) ->
                     found.append(Contestant(name, n_threads, tol, seconds, call))
                     break
                 fastest = min((each.seconds for each in found), default=math.inf)
-                if seconds > FAR * fastest:
+                if seconds > HOPELESS * fastest:
                     break
     return found
 
