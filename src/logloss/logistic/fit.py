@@ -105,7 +105,7 @@ def fit_logistic(
     inference = inference or Inference()
     inference.check()
     _check_options(alpha, prior, tol, max_scans, method)
-    moments, sample = first_scan(source, layout, engine)
+    moments, sample = (None, None) if method == "firth" else first_scan(source, layout, engine)
     columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept, moments=moments)
     if columns.constant_target:
         raise ArgumentError(

@@ -123,7 +123,7 @@ def minimise(
     size = objective.columns.layout.size
     beta = _start(objective)
     path: tuple[PathPoint, ...] = ()
-    if sample is not None:
+    if sample is not None and max_scans > 2:
         beta, path = _approach(objective, sample, beta, tol=tol, max_scans=max_scans, watch=watch)
     descent = _descend(
         objective,
