@@ -161,6 +161,8 @@ def fit(
     The table is read straight from where it lies, in pieces: numbers and categories,
     missing values and all.
     """
+    if target is None and formula is None:
+        raise typer.BadParameter("name the column to predict: --target COL, or --formula 'COL ~ …'")
     with steps_progress("fit") as (watch, progress):
         model = logloss.fit(
             data,
