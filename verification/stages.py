@@ -14,7 +14,7 @@ from verification.findings import Findings
 #: float64 points drawn for one piece.
 DRAWN = 1 << 17
 #: One piece of float32 logits in so many is tried in every form at every level.
-EVERY_WAY_EACH = 17
+EVERY_WAY_EACH = 67
 
 
 def _float32_logits(piece: int, seed: int) -> Findings:
