@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TypeVar
 
 from logloss.errors import ArgumentError
@@ -26,14 +29,33 @@ class _Pool:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._size = 0
+        self._threads: list[int] = []
 
     def of(self, size: int) -> ThreadPoolExecutor:
         with self._lock:
             if self._executor is None or self._size < size:
                 # an outgrown executor's idle threads end when nobody refers to it any more
-                self._executor = ThreadPoolExecutor(size, thread_name_prefix="logloss")
-                self._size = size
+                threads: list[int] = []
+                self._executor = ThreadPoolExecutor(
+                    size, "logloss", lambda: threads.append(threading.get_native_id())
+                )
+                self._size, self._threads = size, threads
+            _leave_the_caller_s_processor(self._threads)
             return self._executor
+
+
+def _leave_the_caller_s_processor(threads: Sequence[int]) -> None:
+    """Let threads wake on any processor but the one that the caller is about to be busy on.
+
+    Linux may wake a thread where its waker runs, and needs milliseconds to see that another
+    processor is idle: as long as a call takes.
+    """
+    if sys.platform != "linux" or not threads:
+        return
+    allowed = os.sched_getaffinity(0) - {ctypes.CDLL(None).sched_getcpu()}
+    for thread in threads if allowed else ():
+        with suppress(OSError):  # of an outgrown executor, and ended
+            os.sched_setaffinity(thread, allowed)
 
 
 _pool = _Pool()
