@@ -99,6 +99,16 @@ def test_a_table_in_memory_may_be_encoded_into_a_cache_too(path: Path, temporary
     assert os.listdir(temporary) == []
 
 
+def test_an_array_and_a_file_give_the_same_bits(tmp_path: Path) -> None:
+    rows = table(N_ROWS).select(["late", "x", "y"])
+    pq.write_table(rows, tmp_path / "t.parquet", row_group_size=33_000)
+    model = logloss.fit(tmp_path / "t.parquet", "late", prior=None)
+    X = np.column_stack([rows[name].to_numpy().astype(np.float64) for name in ("x", "y")])
+    for array in (X, np.asfortranarray(X)):
+        estimator = logloss.LogisticRegression().fit(array, rows["late"].to_numpy())
+        np.testing.assert_array_equal(estimator.coef_[0], model.predictor.coefficients)
+
+
 @pytest.mark.usefixtures("temporary")
 def test_no_room_is_known_before_the_cache_is_begun(
     path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,7 +140,7 @@ logloss.fit(path, "late", memory=memory, checkpoint=checkpoint, tol=1e-8, watch=
 def killed(path: Path, checkpoint: Path, steps: int) -> None:
     """Fit in a process of its own that is killed after some steps."""
     words = [path, SMALL, checkpoint, steps]
-    done = subprocess.run([sys.executable, "-c", FIT, *map(str, words)], check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", FIT, *map(str, words)], check=False, timeout=600)
     assert done.returncode == -signal.SIGKILL
 
 
@@ -199,7 +209,7 @@ def test_an_interrupted_fit_removes_its_cache(
         assert process.stdout.readline() == "waiting\n"
         assert len(os.listdir(temporary)) == 1
         process.send_signal(sign)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (130, "logloss: interrupted\n")
     assert os.listdir(temporary) == []
 
