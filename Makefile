@@ -45,6 +45,7 @@ bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, glum, torch and 
 	$(BIN)/python -m benchmarks.calls
 	$(BIN)/python -m benchmarks.sums
 	$(BIN)/python -m benchmarks.logistic
+	$(BIN)/python -m benchmarks.frameworks
 
 verify: $(VENV)/test.stamp ## every float32 and millions of float64 against the truth; minutes
 	$(BIN)/python -m verification $(VERIFY_ARGS)

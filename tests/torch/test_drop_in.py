@@ -247,6 +247,19 @@ def test_the_old_words_for_reduction_are_understood(
     )
 
 
+def test_torch_s_own_losses_do_what_the_documentation_says_of_them() -> None:
+    z = torch.tensor([1.0, -1.0])
+    for loss in (functional.binary_cross_entropy, functional.binary_cross_entropy_with_logits):
+        with pytest.raises(RuntimeError):
+            loss(z.sigmoid(), torch.tensor([1, 0]))
+    infinite, weight = torch.tensor([float("inf")]), torch.zeros(1)
+    torchs = functional.binary_cross_entropy_with_logits
+    assert torchs(infinite, torch.zeros(1), weight).isnan()
+    tail = torch.tensor([17.0], requires_grad=True)
+    torchs(tail, torch.ones(1)).backward()
+    assert tail.grad.item() == 0
+
+
 def test_shapes_that_differ_raise_as_in_torch() -> None:
     input, target = torch.zeros(3, 1), torch.zeros(3)
     for loss in (nn.BCEWithLogitsLoss(), nn.BCELoss()):

@@ -182,10 +182,9 @@ def _fresh_compiler() -> None:
 
 @every_form
 @every_loss
-@pytest.mark.parametrize("dynamic", [False, True])
-def test_compiled_whole_it_is_the_same(loss: Any, form: str, dynamic: bool) -> None:
+def test_compiled_whole_it_is_the_same(loss: Any, form: str) -> None:
     compiled = torch.compile(
-        partial(loss, form=form), fullgraph=True, dynamic=dynamic, backend="aot_eager"
+        partial(loss, form=form), fullgraph=True, dynamic=form == "masked", backend="aot_eager"
     )
     leaf = Z.clone().requires_grad_()
     value = compiled(leaf)
