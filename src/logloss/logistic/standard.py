@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from logloss import kernel
 from logloss.design.block import Block
@@ -73,30 +72,6 @@ class Standard:
         for k, n in enumerate(self.n_levels):
             parts.append(np.asarray(np.bincount(codes[:, k], rows, minlength=n), np.float64))
         return np.concatenate(parts)
-
-    def gram(self, dense: FloatArray, codes: npt.NDArray[np.int32], rows: FloatArray) -> FloatArray:
-        """XᵀWX for one block, without ever storing a dummy column."""
-        q = dense.shape[1]
-        gram = np.empty((self.size, self.size))
-        weighted = dense * rows[:, None]
-        gram[:q, :q] = dense.T @ weighted
-        one_hot = [
-            sparse.csr_array(
-                (np.ones(len(rows)), codes[:, k], np.arange(len(rows) + 1)), shape=(len(rows), n)
-            )
-            for k, n in enumerate(self.n_levels)
-        ]
-        for k, (start, n) in enumerate(zip(self.starts, self.n_levels, strict=True)):
-            mine = slice(start, start + n)
-            gram[mine, :q] = one_hot[k].T @ weighted
-            gram[:q, mine] = gram[mine, :q].T
-            for j in range(k + 1):
-                other = slice(self.starts[j], self.starts[j] + self.n_levels[j])
-                pair = codes[:, k].astype(np.int64) * self.n_levels[j] + codes[:, j]
-                counts = np.bincount(pair, rows, minlength=n * self.n_levels[j])
-                gram[mine, other] = counts.reshape(n, self.n_levels[j])
-                gram[other, mine] = gram[mine, other].T
-        return gram
 
     @cached_property
     def units(self) -> FloatArray:
