@@ -97,11 +97,13 @@ inline bool is_fine_enough(double smallest, int exponent) {
 template <class T>
 bool add_any_tile(const T* values, std::ptrdiff_t n, ExactSum& sum) {
   double largest = 0;
+  std::ptrdiff_t endless = 0;  // infinite, or NaN
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const double size = std::fabs(static_cast<double>(values[i]));
-    largest = size <= largest ? largest : size;  // NaN stays
+    endless += !(size < kInfinity);
+    largest = size > largest ? size : largest;
   }
-  const bool finite = largest < kInfinity;
+  const bool finite = endless == 0;
   int top = 0;
   std::frexp(finite ? largest : 0.0, &top);
   if (finite && top < 900 && top > -700) {

@@ -211,6 +211,16 @@ def test_logits_given_as_probabilities_are_told_where_to_go() -> None:
 
 
 @pytest.mark.parametrize("name", ["sample_weight", "pos_weight"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("row", [0, 1, 500, 1023, 1024, 2999])
+def test_nan_is_named_wherever_it_stands(row: int, dtype: Any) -> None:
+    logits = np.linspace(-5, 5, 3000, dtype=dtype)
+    logits[row] = np.nan
+    for labels in (np.zeros(3000, np.uint8), np.full(3000, 0.25)):
+        with pytest.raises(LogitError, match=rf"logits\[{row}\]"):
+            binary_cross_entropy_with_logits(labels, logits)
+
+
 @pytest.mark.parametrize(("bad", "shown"), [(-1.0, "-1.0"), (np.nan, "nan"), (np.inf, "inf")])
 def test_a_bad_weight_is_named(name: str, bad: float, shown: str) -> None:
     with pytest.raises(

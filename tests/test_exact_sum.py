@@ -131,3 +131,11 @@ def test_an_exact_sum_equals_no_plain_number() -> None:
 def test_a_damaged_state_is_refused() -> None:
     with pytest.raises(ValueError, match="not the state"):
         _core.ExactSum.__new__(_core.ExactSum).__setstate__(b"short")
+
+
+@pytest.mark.parametrize("special", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("row", [0, 700, 2999])
+def test_what_is_not_finite_is_met_wherever_it_stands(row: int, special: float) -> None:
+    values = np.random.default_rng(0).random(3000)
+    values[row] = special
+    np.testing.assert_equal(ExactSum.of(values).value, math.fsum(values.tolist()))
