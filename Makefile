@@ -20,15 +20,17 @@ export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/build/hypothesis
 export TORCHINDUCTOR_CACHE_DIR := $(CURDIR)/build/torchinductor
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench verify docs figures wheel clean
+.PHONY: help demo test lint bench bench-network verify docs figures wheel clean
 # two pips in one environment would trip over each other
 .NOTPARALLEL:
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/package.stamp ## the main job on real flights: fit, predict, score, draw
-	@$(BIN)/python examples/flights.py
+# make demo MODEL=network, with PyTorch
+MODEL ?= logistic
+demo: $(VENV)/package.stamp $(if $(filter network,$(MODEL)),$(VENV)/torch.stamp) ## the main job on real flights: fit, predict, score, draw
+	@$(BIN)/python examples/flights.py $(MODEL)
 
 test: $(VENV)/test.stamp ## every test, with coverage and doctests
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
@@ -46,6 +48,9 @@ bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, glum, torch and 
 	$(BIN)/python -m benchmarks.sums
 	$(BIN)/python -m benchmarks.logistic
 	$(BIN)/python -m benchmarks.frameworks
+
+bench-network: $(VENV)/bench.stamp ## networks beside peers on the tables of a folder, DATA=...
+	$(BIN)/python -m benchmarks.network $(DATA)
 
 verify: $(VENV)/test.stamp ## every float32 and millions of float64 against the truth; minutes
 	$(BIN)/python -m verification $(VERIFY_ARGS)
@@ -69,6 +74,10 @@ $(VENV)/package.stamp: $(CORE)
 
 $(VENV)/test.stamp: $(VENV)/package.stamp
 	$(INSTALL) 'logloss[all]' --group test
+	@touch $@
+
+$(VENV)/torch.stamp: $(VENV)/package.stamp
+	$(INSTALL) 'logloss[torch]'
 	@touch $@
 
 $(VENV)/lint.stamp: $(VENV)/package.stamp

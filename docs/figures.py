@@ -38,7 +38,7 @@ def draw_exclusive_or() -> None:
     corners, label = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
     estimators = {
         "Logistic regression": logloss.LogisticRegression(),
-        "Network of sigmoid units": logloss.NetworkClassifier(random_state=0),
+        "Network": logloss.NetworkClassifier(random_state=0),
     }
     fitted = {name: estimator.fit(corners, label) for name, estimator in estimators.items()}
     logloss.plot_decision_surface(fitted, corners, label, output=FIGURES / "xor.png")

@@ -1,6 +1,7 @@
 """The main job on real flights: fit, predict, score, draw, and say what was found.
 
-`make demo` runs this; everything it makes goes to out/.
+`make demo` runs this, and `make demo MODEL=network` with a network in place of the line;
+everything it makes goes to out/.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ OUT = ROOT / "out"
 COMMON = 0.01
 
 
-def main() -> None:
-    """Do the main job, and print a page about it."""
+def main(kind: str = "logistic") -> None:
+    """Do the main job with a line or a network, and print a page about it."""
     OUT.mkdir(exist_ok=True)
     print(
         f"logloss {logloss.__version__} · will a New York flight be 15 minutes late, or not arrive?"
     )
-    model = fit()
+    model = fit(kind)
     predictions = predict(model)
     result = logloss.score(predictions, "late", logit="logit", cluster=["month", "day"])
     show_score(result)
-    show_drivers(model)
+    if kind == "logistic":  # a network has no coefficients that could be read
+        show_drivers(model)
     show_worst(result)
     pictures = draw(model, result)
-    say("files", " ".join(map(shown, (OUT / "model.json", predictions))), " ".join(pictures))
+    say("files", " ".join(map(shown, (model_file(kind), predictions))), " ".join(pictures))
     say(
         "next",
         f"{shown(Path(sys.executable).with_name('logloss'))} score {shown(predictions)} "
@@ -46,12 +48,17 @@ def main() -> None:
     )
 
 
-def fit() -> logloss.Model:
+def model_file(kind: str) -> Path:
+    """Return where the model goes."""
+    return OUT / ("model.json" if kind == "logistic" else "model.safetensors")
+
+
+def fit(kind: str) -> logloss.Model:
     """Fit January to October; the date itself would only tell what never comes back."""
     start = time.perf_counter()
-    model = logloss.fit(TRAIN, "late", drop=["month", "day"])
+    model = logloss.fit(TRAIN, "late", drop=["month", "day"], model=kind, quality="fast")
     seconds = time.perf_counter() - start
-    model.save(OUT / "model.json")
+    model.save(model_file(kind))
 
     say("fit", *f"{model}, {seconds:.1f} s".splitlines())
     return model
@@ -158,4 +165,4 @@ def shown(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])

@@ -7,6 +7,7 @@ import pytest
 import logloss
 from logloss import LogisticRegression, PriorCorrection
 from logloss.errors import ArgumentError, ModelError
+from logloss.recalibration import Chain, FocalCorrection, Temperature
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +113,80 @@ def test_a_base_rate_needs_an_intercept():
 def test_a_damaged_record_is_refused(record):
     with pytest.raises(ModelError, match="recalibration cannot be read"):
         PriorCorrection.from_dict(record)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("pos_weight", [1.0, 3.0])
+def test_the_focal_correction_finds_the_rate_that_the_focal_loss_hides(gamma, pos_weight):
+    # where the mean loss of rows of one rate is least, its slope in the logit is 0
+    for rate in (0.01, 0.3, 0.5, 0.9):
+        low, high = -40.0, 40.0
+        for _ in range(100):
+            z = (low + high) / 2
+            options = {"gamma": gamma, "pos_weight": pos_weight, "reduction": "none"}
+            _, slope = logloss.loss_gradient([1.0, 0.0], [z, z], **options)
+            low, high = (z, high) if rate * slope[0] + (1 - rate) * slope[1] < 0 else (low, z)
+        said = FocalCorrection(gamma, pos_weight)(z)
+        np.testing.assert_allclose(logloss.sigmoid(said), rate, rtol=1e-9)
+
+
+def test_the_focal_correction_is_finite_and_rising_far_out():
+    z = np.linspace(-1e4, 1e4, 20_001)
+    said = FocalCorrection(2.0)(z)
+    assert np.isfinite(said).all()
+    assert (np.diff(said) > 0).all()
+
+
+def test_a_temperature_is_learned_from_forecasts_that_are_too_sure():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=200_000)
+    y = rng.random(len(truth)) < logloss.sigmoid(truth)
+    weight = rng.uniform(0, 2, len(truth))
+    learned = Temperature.learn(y, 3 * truth, weight)
+    assert learned.temperature == pytest.approx(3, rel=0.02)
+    losses = [
+        logloss.binary_cross_entropy_with_logits(y, 3 * truth / t, sample_weight=weight)
+        for t in (0.99 * learned.temperature, learned.temperature, 1.01 * learned.temperature)
+    ]
+    assert min(losses) == losses[1]
+
+
+def test_a_chain_applies_its_maps_in_order_and_survives_the_trip():
+    chain = Chain((FocalCorrection(1.0, 2.0), Temperature(3.0), PriorCorrection(0.1, 0.5)))
+    z = np.array([-2.0, 0.0, 5.0])
+    want = PriorCorrection(0.1, 0.5)(FocalCorrection(1.0, 2.0)(z) / 3)
+    np.testing.assert_array_equal(chain(z), want)
+    assert Chain.from_dict(chain.to_dict()) == chain
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"kind": "prior"},
+        {"kind": "chain", "maps": 3},
+        {"kind": "chain", "maps": [{"kind": "magic"}]},
+        {"kind": "chain", "maps": [{"kind": "temperature"}]},
+        {"kind": "chain", "maps": [{"kind": "focal", "gamma": -1, "pos_weight": 1}]},
+    ],
+)
+def test_a_damaged_chain_is_refused(record):
+    with pytest.raises(ModelError, match="cannot be read"):
+        Chain.from_dict(record)
+
+
+def test_a_map_is_not_read_as_another():
+    with pytest.raises(ModelError, match="kind 'focal'"):
+        Temperature.from_dict(FocalCorrection().to_dict())
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.inf, np.nan])
+def test_a_temperature_out_of_range_is_refused(temperature):
+    with pytest.raises(ArgumentError, match="temperature"):
+        Temperature(temperature)
+
+
+@pytest.mark.parametrize("option", [{"gamma": -1.0}, {"pos_weight": 0.0}])
+def test_a_focal_option_out_of_range_is_refused(option):
+    with pytest.raises(ArgumentError, match=next(iter(option))):
+        FocalCorrection(**option)

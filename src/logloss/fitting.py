@@ -16,8 +16,7 @@ from logloss.design.target import learn_target
 from logloss.errors import ArgumentError
 from logloss.logistic.covariance import Inference
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
-from logloss.logistic.minimise import PathPoint
-from logloss.models import Model
+from logloss.models import Model, NetworkModel
 from logloss.rows.budget import bytes_of, threads_within
 from logloss.rows.journal import Checkpoint, JournalEngine
 from logloss.rows.local import LocalEngine
@@ -31,6 +30,10 @@ def fit(
     target: str | None = None,
     *,
     formula: str | None = None,
+    model: str = "logistic",
+    quality: str = "default",
+    hidden: Sequence[int] = (64, 64),
+    random_state: int = 0,
     prior: str | None = "auto",
     alpha: float = 0.0,
     features: Sequence[str] | None = None,
@@ -49,7 +52,7 @@ def fit(
     engine: Engine | None = None,
     memory: int | str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    watch: Callable[[PathPoint], None] | None = None,
+    watch: Callable[..., None] | None = None,
     progress: Progress | None = None,
 ) -> Model:
     """Fit a logistic regression to a table, straight from where it lies.
@@ -67,6 +70,16 @@ def fit(
         What to use of the columns, such as ``"late ~ hour + C(carrier) + log(distance)"``,
         in place of `features`; ``.`` stands for all columns that are not named otherwise.
         A closed set of operations is compiled, streamed, and kept in the model.
+    model : {"logistic", "network"}, default="logistic"
+        A logistic regression, or a network (extra `torch`), which is trained in memory and
+        knows of the options only `features`, `drop`, `weight`, `positive`, `base_rate`,
+        `memory`, `checkpoint` and those that follow.
+    quality : {"fast", "default", "best"}, default="default"
+        How much work a network may be; see `NetworkClassifier`.
+    hidden : sequence of int, default=(64, 64)
+        Units of each hidden layer of a network.
+    random_state : int, default=0
+        Seed of a network.
     prior : {"auto", "weak", None}, default="auto"
         "weak" is a weakly informative normal prior, under which real tables have an
         optimum even where columns separate the classes; None is maximum likelihood. "auto"
@@ -113,7 +126,8 @@ def fit(
         A file that keeps what every scan found.  Where a fit was killed, the same call goes
         on after its last scan and ends with the same bits; the file is removed at the end.
     watch : callable, optional
-        Called after every step with scans, objective, bound and step.
+        Called after every step with scans, objective, bound and step; of a network, after
+        every epoch with its losses, and the most epochs there will be.
     progress : callable, optional
         Called while the table is read, in a few passes, with the number of rows just
         finished and the number in the pass; an `engine` of your own has its own.
@@ -141,10 +155,23 @@ def fit(
     >>> model.predict(table)["probability"][0].as_py() < 0.5
     True
     """
+    if model not in ("logistic", "network"):
+        raise ArgumentError(f"model must be 'logistic' or 'network'; got {model!r}")
+    if model == "network":
+        _only_for_lines(
+            prior=prior != "auto",
+            alpha=alpha != 0,
+            offset=offset is not None,
+            method=method != "mle",
+            covariance=covariance != "model",
+            cluster=bool(cluster),
+            intervals=intervals != "wald",
+        )
     if prior == "auto":
         prior = None if method == "firth" else "weak"
     budget = bytes_of(memory)
-    kept = None if checkpoint is None else Checkpoint.read(checkpoint)
+    line = model == "logistic"  # a network keeps files of its own kind
+    kept = Checkpoint.read(checkpoint) if line and checkpoint is not None else None
     rows = open_source(source)
     cluster = (cluster,) if isinstance(cluster, str) else tuple(cluster)
     parsed = None
@@ -167,7 +194,28 @@ def fit(
         memory=budget,
     )
     plan = plan_encoding(rows, design, learned_target, budget)
+    if model == "network" and not plan.in_memory:
+        raise ArgumentError(
+            f"a network is trained in memory: its rows take {plan.size:,} bytes, and memory is "
+            f"{budget:,}; allow more, or train it on a sample."
+        )
     with plan.encoded(engine, progress) as encoded:
+        if model == "network":
+            from logloss.network.table import fit_encoded
+
+            trained = fit_encoded(
+                encoded,
+                design.layout,
+                hidden=hidden,
+                quality=quality,
+                seed=random_state,
+                base_rate=base_rate,
+                watch=watch,
+                checkpoint=checkpoint,
+            )
+            return NetworkModel(
+                learned_target, design, trained.predictor, trained.summary, trained.recalibration
+            )
         scanner = engine or plan.engine()
         if kept is not None:
             options = {"prior": prior, "alpha": alpha, "tol": tol, "max_scans": max_scans}
@@ -195,6 +243,13 @@ def fit(
         fit_summary=fitted.summary,
         recalibration=fitted.recalibration,
     )
+
+
+def _only_for_lines(**given: bool) -> None:
+    """Refuse options of a logistic regression where a network is asked for."""
+    named = [name for name, differs in given.items() if differs]
+    if named:
+        raise ArgumentError(f"{', '.join(named)}: for logistic regressions, not for networks.")
 
 
 def _parsed(

@@ -6,11 +6,11 @@ import html
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,19 +22,25 @@ from logloss.design.block import Block
 from logloss.design.design import Design, learn_design
 from logloss.design.drift import Drift
 from logloss.design.target import Target
-from logloss.errors import ArgumentError, ColumnError, ModelError
+from logloss.errors import ArgumentError, ColumnError, MissingExtraError, ModelError
 from logloss.logistic.hypotheses import HypothesisTest, score
 from logloss.logistic.inference import LogisticSummary
 from logloss.logistic.predictor import LinearPredictor
-from logloss.recalibration import PriorCorrection
+from logloss.recalibration import Chain, PriorCorrection
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine, Progress
 from logloss.rows.source import Source, open_source
+
+if TYPE_CHECKING:
+    from logloss.network.predictor import NetworkPredictor
+    from logloss.network.summary import NetworkSummary
+    from logloss.onnx import Graph
 
 #: Names of the columns that `Model.predict` adds.
 PROBABILITY, LOGIT = "probability", "logit"
 
 _FORMAT, _VERSION = "logloss-model", 2
+_NETWORK_FORMAT, _NETWORK_VERSION = "logloss-network", 1
 _PREDICTIONS_FORMAT, _PREDICTIONS_VERSION = "logloss-predictions", 1
 
 
@@ -91,15 +97,20 @@ class Model:
         if left_out:
             groups = (f"{', '.join(names)} ({why})" for why, names in left_out.items())
             lines.append(f"left out: {' · '.join(groups)}")
-        if self.recalibration is not None:
-            rate = 100 * self.recalibration.base_rate
+        if self.base_rate != found.base_rate:
+            rate = 100 * self.base_rate
             lines.append(f"corrected for a population of {rate:.3g} % positive")
+        lines.append(self._ending())
+        return "\n".join(lines)
+
+    def _ending(self) -> str:
+        """Return how the fit ended, in a line."""
+        found = self.fit_summary
         certain = "about" if found.method == "firth" else "at most"
-        lines.append(
+        return (
             f"{found.status}: {found.scans} scans, {certain} {found.bound:.1g} standard errors "
             "from the optimum"
         )
-        return "\n".join(lines)
 
     @property
     def base_rate(self) -> float:
@@ -297,6 +308,42 @@ class Model:
             if progress is not None:
                 progress(len(logits), total)
 
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as an ONNX graph, from the encoded columns on (extra `onnx`).
+
+        Its inputs are ``numbers`` (n, p), float64, and ``codes`` (n, k), int64, as
+        `design.encode` makes them of a table, each where it has columns; its outputs are
+        ``logit`` and ``probability``, shape (n,), float64.
+
+        Parameters
+        ----------
+        path : path
+            The file; it appears whole or not at all.
+
+        Raises
+        ------
+        ArgumentError
+            If the model has no columns, or an offset.
+        OutputError
+            If the file cannot be written.
+        """
+        if not self.design.columns or self.design.offset:
+            raise ArgumentError("to_onnx: a model without columns, or with an offset, has no graph")
+        try:
+            self._graph().save(path)
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"to_onnx needs {error.name}, which is not installed. "
+                "Install the extra 'onnx': pip install '.[onnx]' in a clone of logloss.",
+                name=error.name,
+            ) from error
+
+    def _graph(self) -> Graph:
+        from logloss.logistic.export import linear_graph
+
+        shift = 0.0 if self.recalibration is None else self.recalibration.shift
+        return linear_graph(self.predictor, shift)
+
     def describe(self) -> dict[str, Any]:
         """Return all that is known about the model, as plain names and numbers."""
         return {
@@ -340,6 +387,84 @@ class Model:
         )
 
 
+@dataclass(frozen=True, repr=False)
+class NetworkModel(Model):
+    """A network trained on a table.
+
+    Attributes
+    ----------
+    predictor : NetworkPredictor
+        The network.
+    fit_summary : NetworkSummary
+        How it was trained; `summary()` returns it.
+    recalibration : Chain
+        What a logit goes through last.
+    """
+
+    predictor: NetworkPredictor  # type: ignore[assignment]
+    fit_summary: NetworkSummary  # type: ignore[assignment]
+    recalibration: Chain = field(default_factory=Chain)  # type: ignore[assignment]
+
+    @property
+    def base_rate(self) -> float:
+        """What a constant forecast would say; see `Model.base_rate`."""
+        rates = [m.base_rate for m in self.recalibration.maps if isinstance(m, PriorCorrection)]
+        return rates[-1] if rates else self.fit_summary.base_rate
+
+    def _graph(self) -> Graph:
+        from logloss.network.export import network_graph
+
+        return network_graph(self.predictor.network, self.recalibration)
+
+    def _ending(self) -> str:
+        return f"{self.fit_summary.made_of} · {self.fit_summary.ending}"
+
+    def score_test(
+        self, source: Any, columns: str | Sequence[str], *, engine: Engine | None = None
+    ) -> HypothesisTest:
+        """Refuse: a network has no score test."""
+        raise ArgumentError("score_test is for logistic regressions, and this is a network.")
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that is known about the model but its weights."""
+        return {**super().describe(), "predictor": self.predictor.to_dict()}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as a safetensors file; it appears whole or not at all."""
+        from logloss.network.tensors import write_tensors
+
+        record = {"format": _NETWORK_FORMAT, "version": _NETWORK_VERSION, **self.describe()}
+        write_tensors(path, self.predictor.tensors, record)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; ModelError if the file is damaged or something else."""
+        try:
+            from logloss.network.predictor import NetworkPredictor
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{os.fspath(path)} is a network, which needs {error.name}. "
+                "Install the extra 'torch': pip install '.[torch]' in a clone of logloss.",
+                name=error.name,
+            ) from error
+        from logloss.network.summary import NetworkSummary
+        from logloss.network.tensors import read_tensors
+
+        tensors, record = read_tensors(path, _NETWORK_FORMAT, _NETWORK_VERSION)
+        try:
+            return cls(
+                target=Target.from_dict(record["target"]),
+                design=Design.from_dict(record["design"]),
+                predictor=NetworkPredictor.from_tensors(record["predictor"], tensors),
+                fit_summary=NetworkSummary.from_dict(record["summary"]),
+                recalibration=Chain.from_dict(record["recalibration"]),
+            )
+        except KeyError as error:
+            raise ModelError(f"{os.fspath(path)}: the record has no {error}") from error
+        except ModelError as error:
+            raise ModelError(f"{os.fspath(path)}: {error}") from error
+
+
 def load(path: str | os.PathLike[str]) -> Model:
     """Read a model from the file that `Model.save` wrote.
 
@@ -351,6 +476,11 @@ def load(path: str | os.PathLike[str]) -> Model:
         If the file is not there, damaged, not a model, or of a newer version.
     """
     try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+        # the length of a header, and a brace: a network's file; JSON begins with the brace
+        if len(start) > 8 and start[8:9] == b"{" and start[:1] != b"{":
+            return NetworkModel.read(path)
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"

@@ -42,6 +42,9 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
     assert outcome.code == 0, outcome.err
     assert given == {
         "source": str(folder / "table.parquet"),
+        "model": "logistic",
+        "quality": "default",
+        "random_state": 0,
         "target": "outcome",
         "formula": None,
         "positive": "yes",

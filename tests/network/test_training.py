@@ -1,61 +1,199 @@
-"""The optimisation itself, against derivatives taken by hand."""
+"""The training: rates, folds, what stops it, what it keeps."""
 
 import numpy as np
 import pytest
 import torch
 
-from logloss.formulas import loss_from_logits
-from logloss.network.module import first_network
-from logloss.network.training import train
+from logloss import binary_cross_entropy_with_logits, entropy
+from logloss.errors import ArgumentError, ConvergenceWarning
+from logloss.network.fit import SMALL, Table, fit_network, folds, logits_of
+from logloss.network.module import Architecture
+from logloss.network.recipe import Recipe
+from logloss.network.training import NOT_HELD_OUT
+
+SMALL_NET = Architecture(hidden=(8,), members=2)
 
 
-@pytest.fixture
-def problem():
-    rng = np.random.default_rng(1)
-    X = rng.normal(size=(60, 3))
-    y = (rng.random(60) < 1 / (1 + np.exp(-X[:, 0] * X[:, 1] * 3))).astype(float)
-    weight = np.full(60, 1 / 60)
-    network = first_network(X, weight, y.mean(), 4, np.random.RandomState(0))
-    x = network.standardise(torch.from_numpy(X))
-    return network, x, torch.from_numpy(y), torch.from_numpy(weight)
+def table(n=400, seed=0, levels=()):
+    draw = np.random.default_rng(seed)
+    X = draw.normal(size=(n, 2))
+    codes = draw.integers(0, levels or 1, size=(n, len(levels))).astype(np.int32)
+    logits = 3 * X[:, 0] * X[:, 1] + (codes[:, 0] if levels else 0)
+    y = (draw.random(n) < 1 / (1 + np.exp(-logits))).astype(float)
+    return Table(X, codes, y, draw.uniform(0, 2, n), levels)
 
 
-def test_the_reported_gradient_holds_at_the_end(problem):
-    network, x, y, weight = problem
-    training = train(network, x, y, weight, alpha=1e-3, tol=1e-6, max_scans=1000)
-    assert training.gradient <= 1e-6
+def fitted(rows=None, architecture=SMALL_NET, seed=0, **options):
+    recipe = {name: options.pop(name) for name in tuple(options) if hasattr(Recipe, name)}
+    rows = rows or table()
+    return fit_network(rows, architecture, Recipe(**recipe), seed=seed, **options)
 
 
-def test_the_end_is_a_stationary_point_of_the_stated_objective(problem):
-    network, x, y, weight = problem
-    alpha = 1e-3
-    train(network, x, y, weight, alpha=alpha, tol=1e-9, max_scans=1000)
-    A, b, v, c = (parameter.detach().numpy() for parameter in network.parameters())
-    h = 1 / (1 + np.exp(-(x.numpy() @ A.T + b)))
-    residual = weight.numpy() * (1 / (1 + np.exp(-(h @ v + c))) - y.numpy())
-    back = residual[:, None] * v * h * (1 - h)
-    np.testing.assert_allclose(h.T @ residual + alpha * v, 0, atol=1e-8)
-    np.testing.assert_allclose(residual.sum(), 0, atol=1e-8)
-    np.testing.assert_allclose(back.T @ x.numpy() + alpha * A, 0, atol=1e-8)
-    np.testing.assert_allclose(back.sum(axis=0), 0, atol=1e-8)
+def test_the_rate_warms_up_and_falls_along_a_cosine():
+    recipe = Recipe(learning_rate=1.0, warm_up=0.1)
+    rates = [recipe.rate(step, 100) for step in range(101)]
+    np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0.0)
+    assert np.all(np.diff(rates[10:]) < 1e-15)
 
 
-def test_losses_never_end_above_where_they_began(problem):
-    network, x, y, weight = problem
-    losses = train(network, x, y, weight, alpha=1e-3, tol=1e-6, max_scans=1000).losses
-    assert losses[-1] < losses[0]
+@pytest.mark.parametrize("n_rows", [1, 255, 256, 257, 383, 385, 1000])
+def test_batches_cover_the_rows_and_none_is_a_small_rest(n_rows):
+    batches = Recipe(batch_size=256).batches(n_rows)
+    assert [batches[0].start, batches[-1].stop] == [0, n_rows]
+    sizes = [batch.stop - batch.start for batch in batches]
+    assert sum(sizes) == n_rows
+    assert max(sizes) - min(sizes) <= 1
 
 
-def test_the_first_step_sees_the_gradient_at_logit_zero():
-    # A base rate of one half starts every row at z = 0, where |z| has a corner
-    # but the loss has none: the gradient there is 1/2 - y.
-    logits = torch.zeros(2, dtype=torch.float64, requires_grad=True)
-    loss_from_logits(torch.tensor([0.0, 1.0], dtype=torch.float64), logits, torch).sum().backward()
-    assert logits.grad.tolist() == [0.5, -0.5]
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"batch_size": 0},
+        {"learning_rate": 0},
+        {"learning_rate": np.inf},
+        {"weight_decay": -1},
+        {"gamma": np.nan},
+    ],
+)
+def test_an_option_out_of_its_domain_is_named(option):
+    with pytest.raises(ArgumentError, match=next(iter(option))):
+        Recipe(**option)
 
 
-def test_a_constant_feature_leaves_the_logits_finite():
-    X = np.column_stack([np.full(8, 1e6 / 3), np.arange(8.0)])
-    network = first_network(X, np.full(8, 1 / 8), 0.5, 2, np.random.RandomState(0))
-    assert network.scale[0] == 1.0
-    assert torch.isfinite(network(torch.from_numpy(X))).all()
+def test_several_members_hold_out_a_fold_each_with_both_classes_in_it():
+    y = np.arange(160) % 10 == 0
+    fold = folds(y.astype(float), 4, 0.15, 0)
+    assert np.bincount(fold).tolist() == [40] * 4
+    assert np.bincount(fold[y]).tolist() == [4] * 4
+
+
+def test_one_member_holds_out_its_share():
+    fold = folds(np.arange(140) % 2 * 1.0, 1, 0.15, 0)
+    assert np.unique(fold).tolist() == [NOT_HELD_OUT, 0]
+    assert (fold == 0).sum() == 20
+
+
+@pytest.mark.parametrize(("y", "fraction"), [(np.arange(40) < 15, 0.15), (np.arange(40) < 20, 0.0)])
+def test_nothing_is_held_out_of_few_rows_or_where_it_is_not_wanted(y, fraction):
+    assert (folds(y.astype(float), 8, fraction, 0) == NOT_HELD_OUT).all()
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(ArgumentError, match="validation_fraction"):
+        folds(np.ones(4), 1, 1.0, 0)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("n", [400, SMALL + 4])
+def test_the_first_loss_is_the_weighted_entropy_of_the_base_rate(members, n):
+    rows = table(n)
+    found = fitted(rows, Architecture(hidden=(8,), members=members), epochs=1, min_steps=1)
+    want = entropy(np.average(rows.y, weights=rows.weight))
+    # one network does not train on what it holds out; larger tables are trained on in float32
+    tolerance = 1e-3 if members == 1 else 1e-12 if n <= SMALL else 1e-6
+    assert found.training.history[0].training_loss == pytest.approx(want, rel=tolerance)
+    assert found.base_rate == np.average(rows.y, weights=rows.weight)
+
+
+def test_the_weights_kept_are_those_of_the_best_validation_loss():
+    found = fitted(epochs=200, patience=10, learning_rate=0.05)
+    losses = [epoch.validation_loss for epoch in found.training.history]
+    assert found.training.status == "early stopping"
+    assert found.training.best_epoch == int(np.argmin(losses))
+    assert len(losses) == found.training.best_epoch + 11
+    logits, y, weight = found.training.held_out
+    kept = binary_cross_entropy_with_logits(y, logits, sample_weight=weight)
+    assert kept == pytest.approx(min(losses), rel=1e-12)
+
+
+def test_without_rows_held_out_the_last_weights_are_kept():
+    found = fitted(validation_fraction=0.0, epochs=7, min_steps=1)
+    assert found.training.status == "all epochs"
+    assert found.training.best_epoch == 7
+    assert np.isnan(found.training.history[-1].validation_loss)
+    assert found.recalibration.maps == ()
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_others():
+    rows = table(levels=(3,))
+    bits = [
+        logits_of(found.network, rows.numbers, rows.codes).tobytes()
+        for found in (fitted(rows, seed=s, epochs=5, min_steps=1) for s in (1, 1, 2))
+    ]
+    assert bits[0] == bits[1] != bits[2]
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    rows, before = table(SMALL + 4), torch.get_num_threads()
+    bits = []
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        try:
+            found = fitted(rows, epochs=1, min_steps=1)
+            assert torch.get_num_threads() == n_threads
+        finally:
+            torch.set_num_threads(before)
+        bits.append([p.numpy(force=True).tobytes() for p in found.network.parameters()])
+    assert bits[0] == bits[1]
+
+
+def test_rows_of_weight_zero_are_as_if_they_were_not_there():
+    rows = table()
+    weight = np.where(np.arange(len(rows)) < 300, 1.0, 0.0)
+    whole = Table(rows.numbers, rows.codes, rows.y, weight)
+    part = Table(rows.numbers[:300], rows.codes[:300], rows.y[:300], np.ones(300))
+    one, other = fitted(whole, epochs=3, min_steps=1), fitted(part, epochs=3, min_steps=1)
+    np.testing.assert_array_equal(
+        logits_of(one.network, rows.numbers), logits_of(other.network, rows.numbers)
+    )
+
+
+@pytest.mark.parametrize("option", [{"pos_weight": 8.0}, {"gamma": 2.0}])
+def test_probabilities_are_corrected_after_other_losses(option):
+    rows = table(2000)
+    found = fitted(rows, Architecture(hidden=(16,), members=2), **option)
+    raw = logits_of(found.network, rows.numbers)
+    said = found.recalibration(raw)
+    loss = [
+        binary_cross_entropy_with_logits(rows.y, z, sample_weight=rows.weight)
+        for z in (raw, said, logits_of(fitted(rows).network, rows.numbers))
+    ]
+    assert loss[1] < loss[0] - 0.02
+    assert abs(loss[1] - loss[2]) < 0.02
+
+
+def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights():
+    rows = table()
+    with pytest.warns(ConvergenceWarning, match=r"inf|nan") as caught:
+        found = fitted(rows, learning_rate=1e300, validation_fraction=0.0)
+    words = str(caught[0].message)
+    assert "batch " in words
+    assert "learning rate of " in words
+    assert found.training.status == "diverged"
+    assert np.isfinite(logits_of(found.network, rows.numbers)).all()
+
+
+def test_embeddings_learn_what_levels_do():
+    rows = table(1500, levels=(4,))
+    found = fitted(rows, Architecture(hidden=(8,), embedding=2, members=2))
+    middle = np.zeros((5, 2))
+    said = logits_of(found.network, middle, np.array([[0], [1], [2], [3], [-1]], np.int32))
+    assert said[0] < said[1] < said[2] < said[3]
+    assert said[0] < said[4] < said[3]
+
+
+def test_bits_do_not_depend_on_the_rows_beside():
+    rows = table(levels=(3,))
+    found = fitted(rows, epochs=2, min_steps=1)
+    whole = logits_of(found.network, rows.numbers, rows.codes)
+    alone = logits_of(found.network, rows.numbers[7:8], rows.codes[7:8])
+    np.testing.assert_allclose(alone, whole[7:8], rtol=1e-13)
+
+
+def test_every_epoch_is_told_to_who_watches():
+    seen = []
+    found = fitted(epochs=4, min_steps=1, watch=lambda epoch, most: seen.append((epoch, most)))
+    assert [epoch for epoch, _ in seen] == list(found.training.history[1:])
+    assert {most for _, most in seen} == {4}

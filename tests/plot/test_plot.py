@@ -123,7 +123,17 @@ def test_training_of_a_network_shows_its_loss():
         training_loss_ = np.array([0.7, 0.5, 0.4])
 
     ((x, y),) = curves(logloss.plot_training(Fitted()))
-    assert (x.tolist(), y.tolist()) == ([1, 2, 3], [0.7, 0.5, 0.4])
+    assert (x.tolist(), y.tolist()) == ([0, 1, 2], [0.7, 0.5, 0.4])
+
+
+def test_training_of_a_network_shows_the_loss_of_rows_held_out():
+    class Fitted:
+        training_loss_ = np.array([0.7, 0.5])
+        validation_loss_ = np.array([0.7, 0.6])
+
+    ax = logloss.plot_training(Fitted())
+    lines = {line.get_label(): line.get_ydata().tolist() for line in ax.lines}
+    assert lines == {"trained on": [0.7, 0.5], "held out": [0.7, 0.6]}
 
 
 def test_what_has_no_path_is_refused():

@@ -48,6 +48,21 @@ class Weighting(StrEnum):
     SAMPLING = "sampling"
 
 
+class Kind(StrEnum):
+    """What is fitted."""
+
+    LOGISTIC = "logistic"
+    NETWORK = "network"
+
+
+class Quality(StrEnum):
+    """How much work a network may be."""
+
+    FAST = "fast"
+    DEFAULT = "default"
+    BEST = "best"
+
+
 class Prior(StrEnum):
     """What is known of the coefficients before the data."""
 
@@ -78,6 +93,17 @@ def fit(
         Path,
         typer.Option("--output", "-o", metavar="MODEL", help="The model file to write (JSON)."),
     ],
+    model: Annotated[
+        Kind,
+        typer.Option(
+            help="logistic: a line, with standard errors; network: hidden layers, for what no "
+            "line can say (extra torch; the model is a safetensors file).",
+        ),
+    ] = Kind.LOGISTIC,
+    quality: Annotated[
+        Quality, typer.Option(help="How much work a network may be.")
+    ] = Quality.DEFAULT,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of a network.")] = 0,
     features: Annotated[
         str | None,
         typer.Option(metavar="COL,COL", help="Columns to use; by default all that are left."),
@@ -156,7 +182,7 @@ def fit(
     ] = Weighting.FREQUENCY,
     json: Json = False,
 ) -> Answer:
-    """Fit a logistic regression to a table.
+    """Fit a logistic regression, or a network, to a table.
 
     The table is read straight from where it lies, in pieces: numbers and categories,
     missing values and all.
@@ -164,9 +190,12 @@ def fit(
     if target is None and formula is None:
         raise typer.BadParameter("name the column to predict: --target COL, or --formula 'COL ~ …'")
     with steps_progress("fit") as (watch, progress):
-        model = logloss.fit(
+        fitted = logloss.fit(
             data,
             target,
+            model=model.value,
+            quality=quality.value,
+            random_state=seed,
             formula=formula,
             features=split_names(features) or None,
             drop=split_names(drop),
@@ -186,7 +215,7 @@ def fit(
             watch=watch,
             progress=progress,
         )
-    model.save(output)
+    fitted.save(output)
     if json:
-        return Answer(to_json({"model": str(output), **model.describe()}))
-    return Answer(f"{model}\nmodel: {output}")
+        return Answer(to_json({"model": str(output), **fitted.describe()}))
+    return Answer(f"{fitted}\nmodel: {output}")

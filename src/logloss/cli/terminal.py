@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -96,6 +97,7 @@ def steps_progress(
         return
     from rich.console import Console
 
+    start = time.monotonic()
     with _above_the_bar(), Console(stderr=True).status(words) as status:
         done = 0
 
@@ -104,13 +106,25 @@ def steps_progress(
             done = done + finished if done < total else finished
             status.update(f"{words}: reading, {done:,} of {total:,} rows")
 
-        def show(point: Any) -> None:
+        def show(point: Any, most: int | None = None) -> None:
+            if most is not None:
+                status.update(f"{words}: {epoch_line(point, most, time.monotonic() - start)}")
+                return
             status.update(
                 f"{words}: {point.scan} scans · loss {point.objective:.6f} · "
                 f"{point.bound:.1g} standard errors from the optimum"
             )
 
         yield show, read
+
+
+def epoch_line(epoch: Any, most: int, seconds: float) -> str:
+    """Say how a network's training stands: both losses, and the longest it may still take."""
+    left = seconds / epoch.epoch * (most - epoch.epoch)
+    return (
+        f"epoch {epoch.epoch} of at most {most} · loss {epoch.training_loss:.4f} trained on, "
+        f"{epoch.validation_loss:.4f} held out · at most {left:.0f} s left"
+    )
 
 
 @contextmanager

@@ -1,9 +1,18 @@
-"""Networks with sigmoid units, trained on the log loss with PyTorch.
+"""Networks for tables, trained on the log loss with PyTorch.
 
-The module, its training and the scikit-learn face stand in a file each.
-Mathematics of the loss lives in `logloss.formulas`, not here.
+The module, its view of numbers, its training and the scikit-learn face stand in a file each.
+Mathematics of the loss lives in `logloss.torch`, not here.
 """
 
 from logloss.network.estimator import NetworkClassifier
+from logloss.network.module import Architecture, TableNetwork
+from logloss.network.numbers import Piecewise, Quantile, Robust
 
-__all__ = ["NetworkClassifier"]
+__all__ = [
+    "Architecture",
+    "NetworkClassifier",
+    "Piecewise",
+    "Quantile",
+    "Robust",
+    "TableNetwork",
+]

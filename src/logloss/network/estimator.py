@@ -1,12 +1,13 @@
 """`NetworkClassifier`: the network with the manners of scikit-learn.
 
 Checks of what comes in, and the names that scikit-learn expects of what goes
-out; the arithmetic is in `module` and `training`.
+out; the arithmetic is in `module`, `training` and `fit`.
 """
 
 from __future__ import annotations
 
-import warnings
+import os
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -24,38 +25,90 @@ from sklearn.utils.validation import (
 
 from logloss import kernel
 from logloss.design.labels import encode_labels
-from logloss.errors import ArgumentError, ConvergenceWarning, WeightError
-from logloss.network.module import first_network
-from logloss.network.training import train
+from logloss.errors import ArgumentError, WeightError
+from logloss.network.fit import (
+    Table,
+    corrections,
+    first_network,
+    fit_network,
+    logits_of,
+    rows_of,
+)
+from logloss.network.module import Architecture, TableNetwork
+from logloss.network.quality import notes_of, options_of
+from logloss.network.recipe import Recipe
+from logloss.network.training import Epoch, adamw, one_pass, one_thread
+from logloss.recalibration import Chain
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    r"""Binary classifier with one hidden layer of sigmoid units.
+    r"""Binary classifier: a feed-forward network with one logit out, trained on the log loss.
 
-    It models the log-odds of the second class as
+    It models the log-odds of the second class as the mean of a few networks side by side,
 
-    .. math:: z(x) = c + \sum_{j=1}^{h} v_j\,\sigma(a_j^\top \tilde x + b_j)
+    .. math:: z(x) = \frac1M \sum_{m=1}^{M} \bigl(c_m + u_m^\top e(x) + v_m^\top h_m(e(x))\bigr)
 
-    where :math:`\tilde x` are the standardised features, and minimises the
-    weighted mean log loss plus :math:`\tfrac{\alpha}{2}(\|A\|^2 + \|v\|^2)`.
-    With the hidden layer it learns what no linear predictor can, such as the
-    exclusive or.
+    where :math:`e(x)` are the numbers, each as how far it has come through pieces of its range,
+    and :math:`h_m` the hidden layers.  Each member holds out rows of its own, and their log loss
+    under it says when to stop.  With its hidden layers it learns what no linear predictor can,
+    such as the exclusive or.
 
     Parameters
     ----------
-    hidden : int, default=16
-        Number of hidden units.
-    alpha : float, default=1e-3
-        Strength of the penalty on the weights, on the scale of the mean loss in
-        nats.  Biases are not penalised.
-    tol : float, default=1e-4
-        Training stops when no entry of the gradient is larger than this.
-    max_scans : int, default=1000
-        No further step is begun after so many evaluations over all rows.
+    hidden : int or sequence of int, default=(64, 64)
+        Units of each hidden layer.
+    activation : {"relu", "sigmoid", "tanh", "gelu", "silu"}, default="relu"
+        The bend of the hidden units.
+    quality : {"fast", "default", "best"}, default="default"
+        How many members there are, and how many epochs, where it is not said: one member,
+        eight, or sixteen.
+    members : int, optional
+        Networks side by side.
+    numbers : {"piecewise", "robust", "quantile"}, default="piecewise"
+        How numbers are seen: each as how far it has come through pieces of its range; in units
+        of the middle half of their column, with far ones drawn in; or as normal quantiles of
+        their ranks.
+    dropout : float, default=0.0
+        Share of hidden units that are silent in a step of training, in [0, 1).
+    normalization : {"layer", None}, default=None
+        Whether the units of a layer are normalised, row by row.
+    residual : bool, default=False
+        Whether a layer as wide as the one before it adds to it, rather than replaces it.
+    linear : bool, default=True
+        Whether the logit has a linear term, u, beside the hidden layers.
+    learning_rate : float, default=2e-3
+        Largest rate of AdamW; it is reached after a warm-up and falls along a cosine.
+    weight_decay : float, default=1e-2
+        Share of a weight that a step of rate 1 takes away; biases are free of it.
+    batch_size : int, optional
+        Rows of a step; by default a fiftieth of the rows, from 128 to 1,024.
+    epochs : int, optional
+        Most passes over the rows; small tables are passed more often.
+    patience : int, default=16
+        Passes without a better validation loss after which training ends.
+    clip_norm : float, default=1.0
+        Longest gradient, for each member.
+    validation_fraction : float, default=0.15
+        Share of rows that one network holds out; of several, each holds out a fold of its own.
+        0 holds out none, and neither is one where a class has too few rows: training then takes
+        all its epochs and keeps the last weights.
+    pos_weight : float, default=1.0
+        Factor of the loss of positive rows.  Probabilities are corrected for it.
+    gamma : float, default=0.0
+        Focusing parameter of the focal loss.  Probabilities are corrected for it.
+    calibrate : bool, default=True
+        Whether logits are divided by a temperature learned from the rows held out.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the last fit.
+    checkpoint : path, optional
+        A file that keeps the training after every pass: where it was killed, the same `fit`
+        goes on after its last whole pass and ends with the same bits.  It is removed at the
+        end.
+    device : str, default="cpu"
+        Where to train: "cuda" and "mps" are taken as torch takes them, and are untried.
     random_state : int, RandomState or None, default=None
-        Seed of the hidden units' first weights, the only thing that is random.
-        The same seed gives the same bits on the same machine type and thread
-        count.  Global generators, torch's among them, are never touched.
+        Seed of first weights, folds and batches.  The same seed gives the same bits on the same
+        machine type.  Global generators, torch's among them, are given back as they were.
 
     Attributes
     ----------
@@ -63,13 +116,20 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The two classes; the second is the positive one.
     network_ : torch.nn.Module
         The trained module: rows in the user's units in, logits out.
-    training_loss_ : ndarray of shape (n_scans,)
-        Mean log loss, in nats and without the penalty, at each scan.  The first
-        is the entropy of the base rate.
+    recalibration_ : Chain
+        What these logits go through last: corrections, and the temperature.
+    history_ : tuple of Epoch
+        Losses after every pass; the first entry is the untrained network's.
+    training_loss_, validation_loss_ : ndarray of shape (n_iter_ + 1,)
+        The same as arrays, in nats.  The first is the entropy of the base rate.
     n_iter_ : int
-        Number of evaluations over all rows.
+        Number of passes over the rows.
+    best_epoch_ : int
+        The pass whose weights were kept.
     status_ : str
-        ``"converged"``, or ``"max_scans"`` when training stopped before `tol` held.
+        ``"early stopping"``, ``"all epochs"``, or ``"diverged"``.
+    notes_ : tuple of str
+        What was done to the probabilities, in words.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -78,7 +138,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Warns
     -----
     ConvergenceWarning
-        When `max_scans` ends training before `tol` holds.
+        When the training loss is not finite: it names the batch and the learning rate, and the
+        last good weights are kept.
 
     See Also
     --------
@@ -86,16 +147,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    Training starts from the best constant: the output weights are zero and the
-    output bias is the log-odds of the base rate.  All rows are used at every
-    step (L-BFGS), in float64, so the answer does not depend on an order of
-    batches.
+    Training starts from the best constant: the output weights are zero and the output bias is
+    the log-odds of the base rate.  It runs in one thread, so that its bits do not depend on how
+    many there are.
 
     References
     ----------
     .. [1] D. E. Rumelhart, G. E. Hinton, R. J. Williams, "Learning
        representations by back-propagating errors", Nature 323, 533-536 (1986).
        https://doi.org/10.1038/323533a0
+    .. [2] I. Loshchilov, F. Hutter, "Decoupled weight decay regularization", ICLR 2019,
+       https://arxiv.org/abs/1711.05101
 
     Examples
     --------
@@ -106,23 +168,57 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     >>> network = NetworkClassifier(random_state=0).fit(X, [0, 1, 1, 0])
     >>> network.predict(X)
     array([0, 1, 1, 0])
-    >>> network.predict_proba(X)[:, 1].round(2)
-    array([0.02, 0.98, 0.98, 0.02])
     """
 
     def __init__(
         self,
-        hidden: int = 16,
+        hidden: int | Sequence[int] = (64, 64),
         *,
-        alpha: float = 1e-3,
-        tol: float = 1e-4,
-        max_scans: int = 1000,
+        activation: str = "relu",
+        quality: str = "default",
+        members: int | None = None,
+        numbers: str = "piecewise",
+        dropout: float = 0.0,
+        normalization: str | None = None,
+        residual: bool = False,
+        linear: bool = True,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 1e-2,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        patience: int = 16,
+        clip_norm: float = 1.0,
+        validation_fraction: float = 0.15,
+        pos_weight: float = 1.0,
+        gamma: float = 0.0,
+        calibrate: bool = True,
+        warm_start: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.hidden = hidden
-        self.alpha = alpha
-        self.tol = tol
-        self.max_scans = max_scans
+        self.activation = activation
+        self.quality = quality
+        self.members = members
+        self.numbers = numbers
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.linear = linear
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.patience = patience
+        self.clip_norm = clip_norm
+        self.validation_fraction = validation_fraction
+        self.pos_weight = pos_weight
+        self.gamma = gamma
+        self.calibrate = calibrate
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
+        self.device = device
         self.random_state = random_state
 
     def fit(
@@ -153,47 +249,93 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         WeightError
             A weight is negative, or all are zero.
         """
-        self._check_options()
+        architecture, recipe = self._options()
+        start = getattr(self, "network_", None) if self.warm_start else None
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         self.classes_, target = encode_labels(labels)
-        weight = _weights_that_sum_to_one(sample_weight, rows)
-        base_rate = float(weight @ target)
-        if not 0.0 < base_rate < 1.0:
+        if start is not None and start.architecture != architecture:
             raise ArgumentError(
-                "y: all rows with weight are of one class; training needs two classes"
+                f"warm_start: the network has {start.architecture}, and the options say "
+                f"{architecture}; set warm_start=False to begin anew"
             )
-
-        random = check_random_state(self.random_state)
-        network = first_network(rows, weight, base_rate, int(self.hidden), random)
-        training = train(
-            network,
-            network.standardise(torch.tensor(rows)),  # a copy: X may be read-only
-            torch.from_numpy(target),
-            torch.from_numpy(weight),
-            alpha=float(self.alpha),
-            tol=float(self.tol),
-            max_scans=int(self.max_scans),
+        found = fit_network(
+            _table(rows, target, _checked_weight(sample_weight, rows)),
+            architecture,
+            recipe,
+            seed=self._seed(),
+            validation_fraction=float(self.validation_fraction),
+            calibrate=bool(self.calibrate),
+            start=start,
+            device=self.device,
+            checkpoint=self.checkpoint,
         )
-        self.network_ = network
-        self.training_loss_ = np.array(training.losses)
-        self.n_iter_ = len(training.losses)
-        self.status_ = "converged" if training.gradient <= self.tol else "max_scans"
-        if self.status_ != "converged":
-            warnings.warn(
-                f"the network stopped after {self.n_iter_} scans with a gradient of "
-                f"{training.gradient:.1e}, above tol={self.tol:g}; raise max_scans or tol",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self._take(found.network, found.recalibration, found.training.history, recipe)
+        self.best_epoch_ = found.training.best_epoch
+        self.status_ = found.training.status
+        return self
+
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Train on some rows, with one pass over them at the full learning rate.
+
+        The first call learns how numbers are seen, and the base rate, from its rows.  Nothing
+        is held out and no temperature is learned; what corrects for `pos_weight` and `gamma`
+        is in place.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like of shape (2,), optional
+            The two classes; needed in the first call, where `y` does not hold both.
+
+        Returns
+        -------
+        self : NetworkClassifier
+
+        Raises
+        ------
+        ArgumentError, ValueError, WeightError
+            As in `fit`, and where a label is not among the classes.
+        """
+        architecture, recipe = self._options()
+        first = not hasattr(self, "network_")
+        rows, labels = validate_data(self, X, y, dtype=np.float64, reset=first)
+        target = self._target(labels, classes, first)
+        table = _table(rows, target, _checked_weight(sample_weight, rows)).of_weight()
+        seed = self._seed()
+        with torch.random.fork_rng(devices=[]), one_thread():
+            torch.manual_seed(seed)
+            if first:
+                # a row of each class beside the others: a first batch may hold one class only
+                base_rate = (table.weight @ table.y + 0.5) / (table.weight.sum() + 1)
+                network = first_network(table, architecture, float(base_rate)).cast(torch.float64)
+                self._optimiser = adamw(network, recipe)
+                self.history_: tuple[Epoch, ...] = ()
+            else:
+                network = self.network_
+                if not hasattr(self, "_optimiser"):
+                    self._optimiser = adamw(network, recipe)
+            network.train()
+            loss = one_pass(network, self._optimiser, rows_of(network, table), recipe)
+            network.eval()
+        now = Epoch(
+            self.history_[-1].epoch + 1 if self.history_ else 1, loss, np.nan, recipe.learning_rate
+        )
+        self._take(network, corrections(recipe), (*self.history_, now), recipe)
+        self.best_epoch_, self.status_ = now.epoch, "partial"
         return self
 
     def decision_function(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the logits, shape (n,): log-odds of the second class, in nats."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        with torch.inference_mode():
-            logits: npt.NDArray[np.float64] = self.network_(torch.tensor(rows)).numpy()
-        return logits
+        return self.recalibration_(logits_of(self.network_, rows))
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probabilities of both classes, shape (n, 2), in the order of `classes_`."""
@@ -214,15 +356,100 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels: npt.NDArray[Any] = self.classes_[positive]
         return labels
 
-    def _check_options(self) -> None:
-        for name in ("hidden", "max_scans"):
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as an ONNX graph (extra `onnx`).
+
+        Its input is ``numbers`` (n, n_features), float64; its outputs are ``logit`` and
+        ``probability`` of the second class, shape (n,), float64.
+
+        Parameters
+        ----------
+        path : path
+            The file; it appears whole or not at all.
+
+        Raises
+        ------
+        ArgumentError
+            If it was trained on the focal loss.
+        OutputError
+            If the file cannot be written.
+        """
+        check_is_fitted(self)
+        from logloss.network.export import network_graph
+
+        network_graph(self.network_, self.recalibration_).save(path)
+
+    def _target(
+        self, labels: npt.NDArray[Any], classes: npt.ArrayLike | None, first: bool
+    ) -> npt.NDArray[np.float64]:
+        """Return the target of one part of the rows, and keep the classes of the first."""
+        if first:
+            self.classes_ = encode_labels(labels if classes is None else np.unique(classes))[0]
+        target: npt.NDArray[np.float64] = (labels == self.classes_[1]).astype(np.float64)
+        strange = ~np.isin(labels, self.classes_)
+        if strange.any():
+            at = int(strange.argmax())
+            raise ArgumentError(
+                f"y: row {at} is {labels[at]}, which is neither of the classes "
+                f"{self.classes_.tolist()}; name both in `classes` in the first call"
+            )
+        return target
+
+    def _take(
+        self,
+        network: TableNetwork,
+        recalibration: Chain,
+        history: tuple[Epoch, ...],
+        recipe: Recipe,
+    ) -> None:
+        """Keep what was found, under scikit-learn's kind of names."""
+        self.network_, self.recalibration_ = network, recalibration
+        self.history_ = history
+        self.training_loss_ = np.array([epoch.training_loss for epoch in history])
+        self.validation_loss_ = np.array([epoch.validation_loss for epoch in history])
+        self.n_iter_ = history[-1].epoch
+        self.notes_ = notes_of(recipe)
+
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _options(self) -> tuple[Architecture, Recipe]:
+        """Check the options, and fill in those that `quality` decides."""
+        chosen = options_of(self.quality)
+        for name in ("batch_size", "patience", "members", "epochs"):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or value < 1:
+            optional = value is None and name != "patience"
+            if not optional and (not isinstance(value, Integral) or value < 1):
                 raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
-        for name in ("alpha", "tol"):
+        for name in ("learning_rate", "weight_decay", "clip_norm", "pos_weight", "gamma"):
             value = getattr(self, name)
             if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
                 raise ArgumentError(f"{name} must be a finite number of at least 0, not {value!r}")
+        hidden: Any = self.hidden
+        widths = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
+        if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
+            raise ArgumentError(f"hidden must be whole numbers of at least 1, not {self.hidden!r}")
+        architecture = Architecture(
+            hidden=tuple(map(int, widths)),
+            activation=self.activation,
+            dropout=float(self.dropout),
+            normalization=self.normalization,
+            residual=bool(self.residual),
+            linear=bool(self.linear),
+            members=int(chosen["members"] if self.members is None else self.members),
+            numbers=self.numbers,
+        )
+        recipe = Recipe(
+            learning_rate=float(self.learning_rate),
+            weight_decay=float(self.weight_decay),
+            batch_size=None if self.batch_size is None else int(self.batch_size),
+            epochs=int(chosen["epochs"] if self.epochs is None else self.epochs),
+            patience=int(self.patience),
+            clip_norm=float(self.clip_norm),
+            pos_weight=float(self.pos_weight),
+            gamma=float(self.gamma),
+        )
+        return architecture, recipe
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -230,12 +457,20 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _weights_that_sum_to_one(
+def _table(
+    rows: npt.NDArray[np.float64],
+    target: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+) -> Table:
+    return Table(rows, np.empty((len(rows), 0), np.int32), target, weight)
+
+
+def _checked_weight(
     sample_weight: npt.ArrayLike | None, X: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Return checked row weights on the scale of a mean."""
+    """Return row weights that were checked."""
     if sample_weight is None:
-        return np.full(len(X), 1.0 / len(X))
+        return np.ones(len(X))
     weight = check_array(
         sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
@@ -249,8 +484,7 @@ def _weights_that_sum_to_one(
             index,
             weight[index],
         )
-    total = weight.sum()
-    if total == 0:
+    if weight.sum() == 0:
         raise WeightError("sample_weight must have a positive sum; all weights are zero")
-    shares: npt.NDArray[np.float64] = weight / total
-    return shares
+    checked: npt.NDArray[np.float64] = weight
+    return checked

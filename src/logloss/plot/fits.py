@@ -25,7 +25,7 @@ def plot_training(
 
     For a logistic regression, the distance to the optimum after every scan in standard
     errors, √(2N(F − F*)): as seen once the fit was done, and as certified while it ran.
-    For a network, the training loss after every iteration.
+    For a network, the losses after every epoch, of rows trained on and of rows held out.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def plot_training(
     >>> plot_training(model).get_xlabel()
     'scans of the data'
     """
-    training_loss = getattr(fit, "training_loss_", None)
     summary = fit.summary() if callable(getattr(fit, "summary", None)) else fit
+    training_loss = getattr(summary, "training_loss_", None)
     if training_loss is None and not getattr(summary, "path", ()):
         raise ArgumentError(f"`fit` has no path to draw; got a {type(fit).__name__}")
     with style():
@@ -67,11 +67,18 @@ def plot_training(
         if training_loss is None:
             _draw_path(ax, summary, tol)
         else:
-            ax.plot(np.arange(1, len(training_loss) + 1), training_loss, color=BLUE)
-            ax.set(title="Training", xlabel="iterations", ylabel="training loss (nats)")
+            _draw_epochs(ax, training_loss, getattr(summary, "validation_loss_", ()))
         ax.locator_params(axis="x", integer=True)
     save(ax, output)
     return ax
+
+
+def _draw_epochs(ax: Axes, training: Any, validation: Any) -> None:
+    ax.plot(np.arange(len(training)), training, color=BLUE, label="trained on")
+    if np.isfinite(validation).any():
+        ax.plot(np.arange(len(validation)), validation, color=VERMILLION, label="held out")
+        ax.legend(loc="upper right")
+    ax.set(title="Training", xlabel="epochs", ylabel="log loss (nats)")
 
 
 def _draw_path(ax: Axes, summary: Any, tol: float) -> None:

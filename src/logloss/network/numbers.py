@@ -1,0 +1,224 @@
+"""How a network sees numbers: maps from the user's units that are learned without the target.
+
+Each is a module of buffers, in float64, and belongs to the network: it travels and is saved with
+it.  What is learned here is weighted, so that a row of weight 2 counts as two rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import ndtri
+from torch import Tensor, nn
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Rows that are encoded or evaluated at a time, so that memory does not grow with the table.
+TILE = 4096
+
+#: Knots of a quantile map, which is to follow the distribution.
+_QUANTILE_KNOTS = 64
+
+#: Pieces of a piecewise map: one for every hundred rows, within bounds, since a layer has
+#: weights for each.
+_ROWS_PER_PIECE, _FEWEST_PIECES, _MOST_PIECES = 100, 2, 16
+
+
+class Robust(nn.Module):  # type: ignore[misc]
+    r"""Numbers in units of their middle half, with far ones drawn in.
+
+    .. math:: t = (x - \text{median}) / (q_{.75} - q_{.25}), \qquad t / \sqrt{1 + (t/3)^2}
+
+    A column whose middle half is one value is measured by half its range [1]_.
+
+    Parameters
+    ----------
+    center, scale : Tensor of shape (p,), float64
+        Subtracted from the numbers, and multiplied with the difference.
+
+    References
+    ----------
+    .. [1] D. Holzmüller, L. Grinsztajn, I. Steinwart, "Better by default", NeurIPS 2024,
+       https://arxiv.org/abs/2407.04491
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("center", "scale")
+
+    def __init__(self, center: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("center", center)
+        self.register_buffer("scale", scale)
+
+    @property
+    def n_encoded(self) -> int:
+        """Number of columns that come out."""
+        return len(self.center)
+
+    @classmethod
+    def learn(cls, X: FloatArray, weight: FloatArray) -> Robust:
+        """Learn from rows (n, p) and their weights (n,), all positive."""
+        low, first, center, third, high = _quantiles(X, weight, np.array([0, 0.25, 0.5, 0.75, 1]))
+        width = np.where(third > first, third - first, (high - low) / 2)
+        scale = np.where(width > 0, 1 / np.where(width > 0, width, 1), 0)
+        return cls(torch.from_numpy(center), torch.from_numpy(scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map numbers (..., p) to (..., p)."""
+        t = (x - self.center) * self.scale
+        return t / torch.sqrt(1 + (t / 3).square())
+
+
+class Quantile(nn.Module):  # type: ignore[misc]
+    """Numbers as normal quantiles of their ranks, linear between knots, constant outside.
+
+    Parameters
+    ----------
+    start, per_unit, rise : Tensor of shape (p, pieces), float64
+        Left end of each piece, one over its width, and what it adds.
+    base : Tensor of shape (p,), float64
+        Value at the first knot.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("start", "per_unit", "rise", "base")
+
+    def __init__(self, start: Tensor, per_unit: Tensor, rise: Tensor, base: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("start", start)
+        self.register_buffer("per_unit", per_unit)
+        self.register_buffer("rise", rise)
+        self.register_buffer("base", base)
+
+    @property
+    def n_encoded(self) -> int:
+        """Number of columns that come out."""
+        return len(self.base)
+
+    @classmethod
+    def learn(cls, X: FloatArray, weight: FloatArray) -> Quantile:
+        """Learn from rows (n, p) and their weights (n,), all positive."""
+        knots = _quantiles(X, weight, np.linspace(0, 1, _QUANTILE_KNOTS)).T
+        values = np.empty_like(knots)
+        for j, column in enumerate(X.T):
+            values[j] = ndtri(_middle_ranks(column, weight, knots[j]))
+        start, per_unit = _pieces_between(knots)
+        network = cls(start, per_unit, torch.from_numpy(np.diff(values)), torch.zeros(len(knots)))
+        network.base = torch.from_numpy(values[:, 0].copy())
+        # scaled to mean 0 and standard deviation 1, which ties would spoil
+        seen = np.concatenate([network(tile).numpy() for tile, _ in _tiles(X, weight)])
+        mean = np.average(seen, axis=0, weights=weight)
+        spread = np.sqrt(np.average((seen - mean) ** 2, axis=0, weights=weight))
+        spread = torch.from_numpy(np.where(spread > 0, spread, 1))
+        network.rise /= spread[:, None]
+        network.base = (network.base - torch.from_numpy(mean)) / spread
+        return network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map numbers (..., p) to (..., p)."""
+        return self.base + (_passed(x, self.start, self.per_unit) * self.rise).sum(-1)
+
+
+class Piecewise(nn.Module):  # type: ignore[misc]
+    """Each number as how far it has come through pieces of its range, between 0 and 1 [1]_.
+
+    A layer on top of it is linear in every piece, with bends between them.
+
+    Parameters
+    ----------
+    start, per_unit : Tensor of shape (p, pieces), float64
+        Left end of each piece, and one over its width.
+    kept : Tensor of shape (columns,), int64
+        Pieces that have a width, numbered column after column.
+    mean : Tensor of shape (columns,), float64
+        Subtracted from what they say.
+
+    References
+    ----------
+    .. [1] Y. Gorishniy, I. Rubachev, A. Babenko, "On embeddings for numerical features in
+       tabular deep learning", NeurIPS 2022, https://arxiv.org/abs/2203.05556
+    """
+
+    fields: ClassVar[tuple[str, ...]] = ("start", "per_unit", "kept", "mean")
+
+    def __init__(self, start: Tensor, per_unit: Tensor, kept: Tensor, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("start", start)
+        self.register_buffer("per_unit", per_unit)
+        self.register_buffer("kept", kept)
+        self.register_buffer("mean", mean)
+
+    @property
+    def n_encoded(self) -> int:
+        """Number of columns that come out."""
+        return len(self.kept)
+
+    @classmethod
+    def learn(cls, X: FloatArray, weight: FloatArray) -> Piecewise:
+        """Learn from rows (n, p) and their weights (n,), all positive."""
+        n_pieces = int(max(weight.sum(), len(X))) // _ROWS_PER_PIECE
+        n_pieces = min(max(n_pieces, _FEWEST_PIECES), _MOST_PIECES)
+        knots = _quantiles(X, weight, np.linspace(0, 1, n_pieces + 1)).T
+        start, per_unit = _pieces_between(knots)
+        kept = torch.from_numpy(np.flatnonzero(per_unit.numpy().ravel() > 0))
+        network = cls(start, per_unit, kept, torch.zeros(len(kept), dtype=torch.float64))
+        total = sum(share @ network(tile).numpy() for tile, share in _tiles(X, weight))
+        network.mean = torch.from_numpy(total / weight.sum())
+        return network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map numbers (..., p) to (..., columns)."""
+        passed = _passed(x, self.start, self.per_unit).flatten(-2)
+        return passed.index_select(-1, self.kept) - self.mean
+
+
+#: Names of the maps.
+NUMBERS: dict[str, type[Robust] | type[Quantile] | type[Piecewise]] = {
+    "robust": Robust,
+    "quantile": Quantile,
+    "piecewise": Piecewise,
+}
+
+
+def _quantiles(X: FloatArray, weight: FloatArray, shares: FloatArray) -> FloatArray:
+    """Return weighted quantiles, shape (len(shares), p): values that occur, the lowest of each."""
+    found = np.empty((len(shares), X.shape[1]))
+    for j, column in enumerate(X.T):
+        order = np.argsort(column, kind="stable")
+        reached = np.cumsum(weight[order])
+        # what rounding adds to a sum must not push a share over to the next value
+        at = np.searchsorted(reached, shares * reached[-1] * (1 - 1e-12))
+        found[:, j] = column[order[np.minimum(at, len(order) - 1)]]
+    return found
+
+
+def _middle_ranks(column: FloatArray, weight: FloatArray, knots: FloatArray) -> FloatArray:
+    """Return the share of weight below each knot, and half of that at it."""
+    order = np.argsort(column, kind="stable")
+    ordered = column[order]
+    reached = np.concatenate([[0.0], np.cumsum(weight[order])])
+    below = reached[np.searchsorted(ordered, knots, side="left")]
+    through = reached[np.searchsorted(ordered, knots, side="right")]
+    middle: FloatArray = (below + through) / (2 * reached[-1])
+    return middle
+
+
+def _tiles(X: FloatArray, weight: FloatArray) -> Iterator[tuple[Tensor, FloatArray]]:
+    """Cut rows into tiles, so that what is made of them does not fill the memory."""
+    for first in range(0, len(X), TILE):
+        part = slice(first, first + TILE)
+        yield torch.tensor(X[part]), weight[part]
+
+
+def _pieces_between(knots: FloatArray) -> tuple[Tensor, Tensor]:
+    """Return the left ends of the pieces, and one over their widths; 0 for those without."""
+    widths = np.diff(knots)
+    per_unit = np.where(widths > 0, 1 / np.where(widths > 0, widths, 1), 0)
+    return torch.from_numpy(knots[:, :-1].copy()), torch.from_numpy(per_unit)
+
+
+def _passed(x: Tensor, start: Tensor, per_unit: Tensor) -> Tensor:
+    """Return how much of each piece lies below x, shape (..., p, pieces)."""
+    return ((x.unsqueeze(-1) - start) * per_unit).clamp(0, 1)

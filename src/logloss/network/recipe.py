@@ -1,0 +1,89 @@
+"""How a network is trained: the options of the optimiser, and the learning rate of every step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from logloss.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Options of the training.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Largest rate of AdamW; it is reached after the warm-up and falls along a cosine.
+    weight_decay : float
+        Share of a weight that a step of rate 1 takes away; biases are free of it.
+    batch_size : int or None
+        Rows of a step; None is a fiftieth of the rows, from 128 to 1,024.
+    epochs : int
+        Most passes over the rows.
+    min_steps : int
+        Where `epochs` passes are fewer steps than these, there are more passes.
+    patience : int
+        Passes without a better validation loss after which training ends.
+    warm_up : float
+        Share of all steps in which the rate rises, in [0, 1].
+    clip_norm : float
+        Longest gradient, for each member.
+    pos_weight : float
+        Factor of the loss of positive rows.
+    gamma : float
+        Focusing parameter of the focal loss; 0 is the log loss.
+
+    Raises
+    ------
+    ArgumentError
+        If one is out of its domain.
+    """
+
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    batch_size: int | None = None
+    epochs: int = 100
+    min_steps: int = 400
+    patience: int = 16
+    warm_up: float = 0.05
+    clip_norm: float = 1.0
+    pos_weight: float = 1.0
+    gamma: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ArgumentError(f"{name} must be at least 1; got {value!r}")
+        for name in ("learning_rate", "clip_norm", "pos_weight"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ArgumentError(
+                    f"{name} must be finite and above 0; got {getattr(self, name)!r}"
+                )
+        for name in ("weight_decay", "gamma", "warm_up"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ArgumentError(
+                    f"{name} must be finite and at least 0; got {getattr(self, name)!r}"
+                )
+
+    def batches(self, n_rows: int) -> list[slice]:
+        """Cut rows into batches of nearly one size, none of which is a small rest."""
+        size = self.batch_size or min(max(n_rows // 50, 128), 1024)
+        count = max(1, round(n_rows / size))
+        edges = [n_rows * k // count for k in range(count + 1)]
+        return [slice(a, b) for a, b in pairwise(edges)]
+
+    def passes(self, n_rows: int) -> int:
+        """Return the most passes over so many rows."""
+        return max(self.epochs, math.ceil(self.min_steps / len(self.batches(n_rows))))
+
+    def rate(self, step: int, n_steps: int) -> float:
+        """Return the learning rate of a step, counted from 0, of so many."""
+        warm = max(1, round(self.warm_up * n_steps))
+        if step < warm:
+            return self.learning_rate * (step + 1) / warm
+        done = (step - warm) / max(1, n_steps - warm)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
