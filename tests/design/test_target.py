@@ -38,6 +38,7 @@ TWO = [
     ([decimal.Decimal("1.0"), decimal.Decimal("0.0")], pa.decimal128(2, 1), (0.0, 1.0)),
     ([2**60 + 1, 2**60], pa.int64(), (2**60, 2**60 + 1)),
 ]
+EXACT = [decimal.Decimal("0.3"), decimal.Decimal("0.7")]
 
 
 @pytest.mark.parametrize(("values", "kind", "classes"), TWO)
@@ -47,6 +48,12 @@ def test_two_values_of_any_type_are_classes_and_the_second_is_positive(
     target = learn_target(source(values, kind), "y")
     assert (target.kind, target.classes) == ("classes", classes)
     assert encode(target, values, kind) == [float(value == classes[1]) for value in values]
+
+
+def test_classes_of_decimals_are_the_doubles_nearest_to_them() -> None:
+    target = learn_target(source(EXACT), "y")
+    assert target.classes == (0.3, 0.7)
+    assert encode(target, EXACT) == [0, 1]
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), DICTIONARY])
@@ -110,6 +117,9 @@ REFUSED = [
     ([[1], [2]], None, r"is a list<.*it must be two values"),
     ([0, 1], pa.date32(), r"is a date32"),
     ([b"a", b"b"], None, r"is a binary"),
+    ([0.0, float("inf")], None, r"holds infinite values"),
+    ([-float("inf"), 0.0, 1.0], None, r"holds infinite values"),
+    ([0.0, 0.5, 1.0, float("inf")], None, r"holds infinite values"),
 ]
 
 

@@ -120,7 +120,7 @@ def test_float32_forecasts_are_scored_as_float32():
 
 
 def test_forecasts_of_any_number_type_are_read():
-    said = pa.array([0.25, 0.5, 0.25])
+    said = pa.array([0.3, 0.5, 0.7])
     asked = [
         score(pa.table({"y": [0, 1, 1], "p": column}), "y", prob="p").log_loss.value
         for column in (said, said.dictionary_encode(), said.cast(pa.decimal128(5, 3)))
@@ -310,3 +310,25 @@ def test_two_columns_of_one_name_are_refused():
 def test_nothing_cannot_be_scored():
     with pytest.raises(errors.InputError, match="no rows"):
         score(Source((), pa.schema({"y": pa.int8(), "p": pa.float64()})), "y", prob="p")
+
+
+def test_a_model_is_scored_on_the_column_that_is_asked_for():
+    x = np.linspace(-2, 2, 60)
+    late = (np.arange(60) % 3 == 0).astype(int)
+    rows = pa.table({"late": late, "on_time": 1 - late, "x": x})
+    model = logloss.fit(rows, "late", features=["x"])
+    said = model.predict(rows.select(["x"]))
+    expected = metrics.log_loss(1 - late, said["probability"].to_numpy())
+    result = score(rows, "on_time", model=model)
+    assert (result.target, result.log_loss.value) == ("on_time", pytest.approx(expected))
+    with pytest.raises(errors.TargetError, match="'x': row 0 has -2.0; it must be 0 or 1"):
+        score(rows, "x", model=model)
+
+
+@pytest.mark.parametrize("positive", [0, "0"])
+def test_a_positive_class_other_than_the_models_is_refused(positive):
+    rows = pa.table({"late": [0, 1, 0, 1], "x": [1.0, 2, 3, 4]})
+    model = logloss.fit(rows, "late")
+    assert score(rows, "late", model=model, positive="1") == score(rows, "late", model=model)
+    with pytest.raises(errors.ArgumentError, match="fitted to 1 as positive"):
+        score(rows, "late", model=model, positive=positive)

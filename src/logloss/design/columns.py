@@ -82,7 +82,7 @@ def numbers_of(
     Null and NaN are missing; their values are NaN.
     """
     if pt.is_decimal(column.type) or pt.is_null(column.type):
-        column = column.cast(pa.float64())
+        column = cast(column, pa.float64())
     missing = None
     if column.null_count:
         missing = raw_values(column.is_null()).astype(bool)

@@ -16,7 +16,7 @@ from logloss.design.columns import coded, column_of, no_such_column, numbers_of
 from logloss.errors import LabelError, ModelError, TargetError
 from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine
-from logloss.rows.schema import is_text
+from logloss.rows.schema import cast, is_text
 from logloss.rows.source import Source
 
 #: As many distinct values as it takes to know that there are more than two, and to show it.
@@ -64,6 +64,8 @@ class Target:
         column = column_of(batch, self.name)
         if self.classes is None:
             return self._proportions(column, batch.first_row)
+        if pt.is_decimal(column.type):  # the classes were learned as doubles
+            column = cast(column, pa.float64())
         values, codes = coded(column)
         worth = [_worth(value, self.classes) for value in values]
         y = np.array([*worth, np.nan])[codes]
@@ -264,6 +266,11 @@ def learn_target(
         raise TargetError(
             f"target {column!r}: row {seen.first_null} has no value; remove such rows or fill them"
         )
+    if seen.high == np.inf or any(isinstance(v, float) and math.isinf(v) for v in seen.smallest):
+        raise TargetError(
+            f"target {column!r} holds infinite values; it must be two finite values, or "
+            "proportions in [0, 1]"
+        )
     proportions = pt.is_floating(kind) or pt.is_decimal(kind)
     return Target(column, _classes(column, seen, proportions, positive))
 
@@ -295,15 +302,15 @@ def _classes(
             )
         return first, second
     for value, other in ((second, first), (first, second)):
-        if _means(positive, value):
+        if is_positive(positive, value):
             return other, value
     raise TargetError(
         f"target {column!r} is {first!r} or {second!r}, so {positive!r} cannot be positive"
     )
 
 
-def _means(positive: object, value: object) -> bool:
-    """Whether what a person wrote as the positive class, maybe as text, is this value."""
+def is_positive(positive: object, value: object) -> bool:
+    """Whether what a person names as the positive class, maybe as text, is this value."""
     if positive == value:
         return True
     if not isinstance(positive, str) or isinstance(value, str):

@@ -17,6 +17,7 @@ from logloss.design.target import Target
 from logloss.errors import ColumnError, LogitError, ProbabilityError, RowError, WeightError
 from logloss.models import Model
 from logloss.rows.protocols import Batch
+from logloss.rows.schema import cast
 from logloss.scoring.state import Groups, ScoredRows
 from logloss.scoring.sums import FloatArray
 
@@ -107,7 +108,7 @@ def _numbers(batch: Batch, name: str) -> npt.NDArray[np.floating]:
         column = column.dictionary_decode()
     if not pa.types.is_float32(column.type):
         try:
-            column = column.cast(pa.float64(), safe=False)
+            column = cast(column, pa.float64())
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise ColumnError(
                 f"column {name!r} holds {column.type}, where numbers are needed"

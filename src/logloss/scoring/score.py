@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from logloss import files
 from logloss.clipping import Clip, check_clip
-from logloss.design.target import Target, TargetPass, learn_target
+from logloss.design.target import Target, TargetPass, is_positive, learn_target
 from logloss.errors import ArgumentError, SwappedWarning, TargetError, WeightError
 from logloss.models import Model, load
 from logloss.rows.local import LocalEngine
@@ -47,7 +48,8 @@ def score(
     source : path, table or stream
         As for `fit`.
     target : str
-        The column that says what happened: two values of any type, or proportions.
+        The column that says what happened: two values of any type, or proportions; with
+        a `model`, the values that it was fitted on, whatever the column's name was.
     prob, logit : str, optional
         The column of forecasts, as probabilities or as logits.  Logits keep what
         probabilities round away: σ(37) is stored as 1.
@@ -62,7 +64,7 @@ def score(
         of one day.  Intervals are then made from clusters, not rows.
     positive : object, optional
         Which of the target's two values counts as 1; required for text.  A model
-        brings its own.
+        brings its own, which this must not contradict.
     base_rate : float, optional
         What the constant forecast that serves as the baseline says.  By default the
         training rate, where `model` or the file's metadata tell it, else the rate
@@ -106,6 +108,8 @@ def score(
     _check_options(worst, base_rate)
     check_clip(clip, prob)
     fitted = load(model) if isinstance(model, str | os.PathLike) else model
+    if fitted is not None:
+        fitted = _for_target(fitted, target, positive)
     rows = open_source(source) if fitted is None else fitted.open(source)
     if rows.n_rows == 0:
         raise ArgumentError(f"{rows.name} has no rows to score")
@@ -171,6 +175,15 @@ def _check_options(worst: int, base_rate: float | None) -> None:
         raise ArgumentError(f"`worst` must be a whole number, 0 or more; got {worst!r}")
     if base_rate is not None and not 0 <= base_rate <= 1:
         raise ArgumentError(f"`base_rate` must be in [0, 1]; got {base_rate!r}")
+
+
+def _for_target(model: Model, column: str, positive: Any) -> Model:
+    """Return the model as one of `column`, which holds the classes that it was fitted on."""
+    classes = model.target.classes
+    if positive is not None and (classes is None or not is_positive(positive, classes[1])):
+        known = "a proportion" if classes is None else f"{classes[1]!r} as positive"
+        raise ArgumentError(f"`positive` is {positive!r}, but the model was fitted to {known}")
+    return replace(model, target=replace(model.target, name=column))
 
 
 def _target(rows: Source[Batch], column: str, positive: Any, engine: Engine) -> Target:
