@@ -17,14 +17,82 @@
 
 namespace logloss::LOGLOSS_LEVEL {
 
+// Asks for a cache line that will be read soon; any address may be given.
+inline void prefetch(const void* at) {
+#ifdef __GNUC__
+  __builtin_prefetch(at, 0, 2);
+#endif
+}
+
 // Columns that share one pass over the sums of a tile's rows.
 inline constexpr std::ptrdiff_t kTogether = 8;
 
-// z = x'beta for a tile: one multiply-add a column, in the order of the columns.
+// sums += x'beta of eight columns from `at` on, but for the first `met` of them, for kOctets times
+// eight dense rows: one multiply-add a column, in the order of the columns. Sums of one row wait
+// for each other, those of several do not.
+template <std::ptrdiff_t kOctets, class Real>
+[[gnu::always_inline]] inline void add_columns(const LinearRows& rows, const NumberTile<Real>& tile,
+                                               std::ptrdiff_t i, std::ptrdiff_t at,
+                                               std::ptrdiff_t met, const double* beta,
+                                               double (&sums)[kOctets][kLanes]) {
+  alignas(64) Real block[kOctets][kLanes * kLanes];
+  for (std::ptrdiff_t o = 0; o < kOctets; ++o) {
+    const Real* const from = tile.row(i + o * kLanes) + at;
+    transpose<Real>(reinterpret_cast<const char*>(from), tile.row_stride(), block[o], kLanes);
+  }
+#pragma GCC unroll 8
+  for (std::ptrdiff_t c = met; c < kLanes; ++c) {
+    const double center = rows.center[at + c], b = beta[1 + at + c];
+    for (std::ptrdiff_t o = 0; o < kOctets; ++o) {
+      for (std::ptrdiff_t l = 0; l < kLanes; ++l) {
+        const double x = static_cast<double>(block[o][c * kLanes + l]);
+        sums[o][l] = fused(x - center, b, sums[o][l]);
+      }
+    }
+  }
+}
+
+// z += x'beta for dense rows from `first` on, kOctets times eight at a time; returns where fewer
+// are left.
+template <std::ptrdiff_t kOctets, class Real>
+std::ptrdiff_t add_octets(const LinearRows& rows, const NumberTile<Real>& tile,
+                          std::ptrdiff_t first, std::ptrdiff_t n, const double* beta,
+                          double* __restrict z) {
+  const std::ptrdiff_t whole = rows.n_numbers / kLanes * kLanes;
+  std::ptrdiff_t i = first;
+  for (; i + kOctets * kLanes <= n; i += kOctets * kLanes) {
+    double sums[kOctets][kLanes];
+    std::memcpy(sums, z + i, sizeof(sums));
+    for (std::ptrdiff_t j = 0; j < whole; j += kLanes) {
+      add_columns<kOctets>(rows, tile, i, j, 0, beta, sums);
+    }
+    if (whole < rows.n_numbers) {
+      const std::ptrdiff_t at = rows.n_numbers - kLanes;
+      add_columns<kOctets>(rows, tile, i, at, whole - at, beta, sums);
+    }
+    std::memcpy(z + i, sums, sizeof(sums));
+  }
+  return i;
+}
+
+// z += x'beta for a tile of dense rows.
 template <class Real>
-void products(const LinearRows& rows, const NumberTile<Real>& tile, std::ptrdiff_t first,
-              std::ptrdiff_t n, const double* beta, double* __restrict z) {
-  std::fill(z, z + n, beta[0]);
+void products_by_rows(const LinearRows& rows, const NumberTile<Real>& tile, std::ptrdiff_t n,
+                      const double* beta, double* __restrict z) {
+  std::ptrdiff_t i = add_octets<2>(rows, tile, 0, n, beta, z);
+  i = add_octets<1>(rows, tile, i, n, beta, z);
+  for (; i < n; ++i) {
+    const Real* const x = tile.row(i);
+    for (std::ptrdiff_t j = 0; j < rows.n_numbers; ++j) {
+      z[i] = fused(static_cast<double>(x[j]) - rows.center[j], beta[1 + j], z[i]);
+    }
+  }
+}
+
+// The same by columns.
+template <class Real>
+void products_by_columns(const LinearRows& rows, const NumberTile<Real>& tile, std::ptrdiff_t n,
+                         const double* beta, double* __restrict z) {
   std::ptrdiff_t j = 0;
   for (; j + kTogether <= rows.n_numbers; j += kTogether) {
     const Real* x[kTogether];
@@ -48,6 +116,18 @@ void products(const LinearRows& rows, const NumberTile<Real>& tile, std::ptrdiff
       z[i] = fused(static_cast<double>(x[i]) - center, b, z[i]);
     }
   }
+}
+
+// z = x'beta for a tile.
+template <class Real>
+void products(const LinearRows& rows, const NumberTile<Real>& tile, std::ptrdiff_t first,
+              std::ptrdiff_t n, const double* beta, double* __restrict z) {
+  std::fill(z, z + n, beta[0]);
+  if (tile.by_rows()) {
+    products_by_rows(rows, tile, n, beta, z);
+  } else {
+    products_by_columns(rows, tile, n, beta, z);
+  }
   for (std::ptrdiff_t k = 0; k < rows.n_codes; ++k) {
     const double* const levels = beta + rows.starts[k];
     const CodeColumn codes(rows, k, first);
@@ -70,15 +150,10 @@ class GradientSums {
 #pragma omp simd reduction(+ : all)
     for (std::ptrdiff_t i = 0; i < n; ++i) all += (residual[i] + grid) - grid;
     sums_.add(0, all);
-    for (std::ptrdiff_t j = 0; j < rows_.n_numbers; ++j) {
-      const Real* const __restrict x = tile.column(j);
-      const double center = rows_.center[j], shift = rounder(sums_.grid[1 + j]);
-      double sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (std::ptrdiff_t i = 0; i < n; ++i) {
-        sum += fused(residual[i], static_cast<double>(x[i]) - center, shift) - shift;
-      }
-      sums_.add(1 + j, sum);
+    if (tile.by_rows()) {
+      add_by_rows(tile, n, residual);
+    } else {
+      add_by_columns(tile, n, residual);
     }
     add_levels(first, n, residual);
   }
@@ -89,6 +164,44 @@ class GradientSums {
   }
 
  private:
+  template <class Real>
+  void add_by_columns(const NumberTile<Real>& tile, std::ptrdiff_t n,
+                      const double* __restrict residual) {
+    for (std::ptrdiff_t j = 0; j < rows_.n_numbers; ++j) {
+      const Real* const __restrict x = tile.column(j);
+      const double center = rows_.center[j], shift = rounder(sums_.grid[1 + j]);
+      double sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (std::ptrdiff_t i = 0; i < n; ++i) {
+        sum += fused(residual[i], static_cast<double>(x[i]) - center, shift) - shift;
+      }
+      sums_.add(1 + j, sum);
+    }
+  }
+
+  // Sixteen columns at a time, the last of which may have been met; meanwhile the rows of the next
+  // tile are on their way from memory.
+  template <class Real>
+  void add_by_rows(const NumberTile<Real>& tile, std::ptrdiff_t n,
+                   const double* __restrict residual) {
+    for (std::ptrdiff_t j = 0; j < rows_.n_numbers; j += kLanes) {
+      const std::ptrdiff_t at = std::min(j, rows_.n_numbers - kLanes);
+      double center[kLanes], shift[kLanes], sums[kLanes] = {};
+      for (std::ptrdiff_t l = 0; l < kLanes; ++l) {
+        center[l] = rows_.center[at + l];
+        shift[l] = rounder(sums_.grid[1 + at + l]);
+      }
+      for (std::ptrdiff_t i = 0; i < n; ++i) {
+        const Real* const x = tile.row(i) + at;
+        prefetch(x + n * tile.row_stride() / static_cast<std::ptrdiff_t>(sizeof(Real)));
+        for (std::ptrdiff_t l = 0; l < kLanes; ++l) {
+          sums[l] += fused(residual[i], static_cast<double>(x[l]) - center[l], shift[l]) - shift[l];
+        }
+      }
+      for (std::ptrdiff_t c = j; c < at + kLanes; ++c) sums_.add(1 + c, sums[c - at]);
+    }
+  }
+
   void add_levels(std::ptrdiff_t first, std::ptrdiff_t n, const double* residual) {
     if (pending_ + n > kGridTerms) flush();
     pending_ += n;
@@ -190,7 +303,7 @@ template <class Real>
 void linear_scan_as(LinearTask& task) {
   const LinearRows& rows = task.rows;
   const std::ptrdiff_t step = tile_rows(rows.n_numbers);
-  NumberTile<Real> numbers(rows, step);
+  NumberTile<Real> numbers(rows, step, task.gram != nullptr || task.inverse_scale != nullptr);
   RowTile tile;
   std::optional<GradientSums> gradient;
   if (task.gradient.grid != nullptr) gradient.emplace(rows, task.gradient);
@@ -228,7 +341,7 @@ void linear_scan_as(LinearTask& task) {
 template <class Real>
 void linear_products_as(const ProductTask& task) {
   const std::ptrdiff_t step = tile_rows(task.rows.n_numbers);
-  NumberTile<Real> numbers(task.rows, step);
+  NumberTile<Real> numbers(task.rows, step, false);
   for (std::ptrdiff_t first = 0; first < task.rows.n; first += step) {
     const std::ptrdiff_t n = std::min(step, task.rows.n - first);
     numbers.move_to(first, n);

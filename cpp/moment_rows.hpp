@@ -82,7 +82,7 @@ template <class Real>
 void moments_as(const MomentTask& task) {
   const LinearRows& rows = task.rows;
   const std::ptrdiff_t step = tile_rows(rows.n_numbers);
-  NumberTile<Real> numbers(rows, step);
+  NumberTile<Real> numbers(rows, step, true);
   Buffer sums(2 * kLanes * rows.n_numbers);
   alignas(64) double weight[kTile];
   std::fill(weight, weight + kTile, 1.0);

@@ -98,32 +98,47 @@ inline void transpose(const char* from, std::ptrdiff_t row_stride, Real* to,
 #endif
 }
 
-// One tile at a time of a matrix of Reals.
+// One tile at a time of a matrix of Reals, by columns, or by rows where they lie dense.
 template <class Real>
 class NumberTile {
  public:
-  NumberTile(const LinearRows& rows, std::ptrdiff_t n_rows)
+  // `columns`: whether columns are asked for even where rows lie dense.
+  NumberTile(const LinearRows& rows, std::ptrdiff_t n_rows, bool columns)
       : cells_(rows.numbers),
         n_numbers_(rows.n_numbers),
         // columns begin on different cache sets
         stride_(n_rows + 2 * kLanes),
-        direct_(cells_.row_stride == kSize &&
-                reinterpret_cast<std::uintptr_t>(cells_.data) % alignof(Real) == 0 &&
-                cells_.column_stride % kSize == 0),
-        held_(direct_ ? 0 : n_numbers_ * stride_) {}
+        direct_(cells_.row_stride == kSize && cells_.column_stride % kSize == 0 && aligned()),
+        by_rows_(cells_.column_stride == kSize && cells_.row_stride % kSize == 0 && aligned() &&
+                 n_numbers_ >= kLanes),
+        gathered_(!direct_ && (columns || !by_rows_)),
+        held_(gathered_ ? n_numbers_ * stride_ : 0) {}
 
   void move_to(std::ptrdiff_t first, std::ptrdiff_t n) {
     first_ = first;
-    if (!direct_) gather(n);
+    if (gathered_) gather(n);
   }
 
   const Real* column(std::ptrdiff_t j) const {
-    if (!direct_) return held() + j * stride_;
+    if (gathered_) return held() + j * stride_;
     return reinterpret_cast<const Real*>(cells_.data + j * cells_.column_stride) + first_;
   }
 
+  // Whether rows lie dense, and hold no fewer numbers than there are lanes.
+  bool by_rows() const { return by_rows_; }
+
+  const Real* row(std::ptrdiff_t i) const {
+    return reinterpret_cast<const Real*>(cells_.data + (first_ + i) * cells_.row_stride);
+  }
+
+  std::ptrdiff_t row_stride() const { return cells_.row_stride; }
+
  private:
   static constexpr std::ptrdiff_t kSize = sizeof(Real);
+
+  bool aligned() const {
+    return reinterpret_cast<std::uintptr_t>(cells_.data) % alignof(Real) == 0;
+  }
 
   Real* held() const { return reinterpret_cast<Real*>(held_.data()); }
 
@@ -149,7 +164,7 @@ class NumberTile {
 
   Cells cells_;
   std::ptrdiff_t n_numbers_, stride_;
-  bool direct_;
+  bool direct_, by_rows_, gathered_;
   Buffer held_;
   std::ptrdiff_t first_ = 0;
 };

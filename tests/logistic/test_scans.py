@@ -76,6 +76,26 @@ def test_a_scan_gives_the_same_bits_for_any_layout_of_the_matrix(dtype):
         assert (found[0].row_norm, found[0].margin) == (other.row_norm, other.margin)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 16, 23])
+@pytest.mark.parametrize("n", [1, 8, 29, 1030])
+def test_dense_rows_of_any_width_and_number_give_the_bits_of_columns(n, width, dtype):
+    rng = np.random.default_rng(n + width)
+    wide = (rng.normal(3, 2, (n, width + 2)) * np.exp(rng.normal(0, 3, width + 2))).astype(dtype)
+    numbers, y = wide[:, 1:-1], rng.integers(0, 2, n).astype(float)  # rows do not end on a line
+    center = numbers.mean(axis=0, dtype=np.float64)
+    task = LinearPass(
+        Standard(center, np.ones(width), (), np.abs(numbers - center).max(axis=0)),
+        rng.normal(0, 0.1, 1 + width),
+        curvature=False,
+    )
+    codes = np.empty((n, 0), np.int32)
+    layouts = (numbers, np.ascontiguousarray(numbers), np.asfortranarray(numbers))
+    first, *others = (task([Block(0, numbers, codes, y)]) for numbers in layouts)
+    assert all(same(first, other) for other in others)
+    assert np.any(first.gradient.value != 0)
+
+
 def test_float32_numbers_are_computed_in_double():
     half = block(np.float32)
     full = Block(0, half.numbers.astype(np.float64), *list(half.arrays().values())[1:])
