@@ -6,8 +6,12 @@ dᵀHd = 1, where c = max‖x‖ in the norm of H⁻¹.  Integrating twice gives
 
     F(β) − F* ≤ λ/c + (1 − cλ)·log(1 − cλ)/c²,     which is λ²/2·(1 + cλ/3 + …).
 
+A step s with c·‖s‖ = κ, in the norm of H, moves no row by more than κ, and σ' of a row moved
+by κ changes by a factor of at most e^κ: so H changes by no more.  After Newton's step, where
+κ = cλ, the gradient is ∫(H(β + td) − H)d dt, which is at most λ·((e^κ − 1)/κ − 1).
+
 F. Bach, "Self-concordant analysis for logistic regression", EJS 4 (2010), has the
-inequality; the bound follows by minimising the lower bound of F along d.
+inequalities; the bound follows by minimising the lower bound of F along d.
 """
 
 from __future__ import annotations
@@ -42,6 +46,22 @@ def gap_bound(decrement: float, leverage: float) -> float:
     if product < 1e-4:  # the series keeps all digits where the difference would cancel
         return 0.5 * decrement**2 * (1 + product / 3 + product**2 / 6 + product**3)
     return decrement / leverage + (1 - product) * math.log1p(-product) / leverage**2
+
+
+def after_newton(decrement: float, leverage: float) -> tuple[float, float]:
+    """Bound λ and c where Newton's whole step leads; λ is infinite where cλ ≥ 1.
+
+    Parameters
+    ----------
+    decrement, leverage : float
+        λ and c before the step, as in `gap_bound`.
+    """
+    moved = decrement * leverage
+    if moved >= 1:
+        return math.inf, math.inf
+    share = math.expm1(moved) / moved - 1 if moved > 1e-4 else 0.5 * moved * (1 + moved)
+    growth = math.exp(0.5 * moved)
+    return growth * share * decrement, growth * leverage
 
 
 @dataclass(frozen=True)

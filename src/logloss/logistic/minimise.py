@@ -9,12 +9,12 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, special
+from scipy import special
 
 from logloss.design.block import Block
 from logloss.logistic import newton, quasi_newton, separation
 from logloss.logistic.aliasing import dependent_columns
-from logloss.logistic.certificate import LeveragePass, gap_bound
+from logloss.logistic.certificate import LeveragePass, after_newton, gap_bound
 from logloss.logistic.objective import Evaluation, FloatArray, Objective
 
 
@@ -251,9 +251,10 @@ def _descend(
 def _polished(objective: Objective, state: newton.State) -> Evaluation:
     """Take a last Newton step without a scan.
 
-    Where the certificate holds F cannot rise along it, as its second derivative less than
-    doubles, so the certificate holds there too; the distance to the optimum is squared. F
-    itself follows from the quadratic model, to the third order of the distance.
+    Where the certificate holds it holds there too: its bound is of where this step leads, or of
+    here, and then F cannot rise along it, as its second derivative less than doubles; the
+    distance to the optimum is squared. F itself follows from the quadratic model, to the third
+    order of the distance.
     """
     beta = state.evaluation.beta + state.direction
     value = state.evaluation.value - 0.5 * state.decrement**2
@@ -292,20 +293,34 @@ def _decrement(objective: Objective, state: newton.State) -> float:
 def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[float, int]:
     """Bound √(2N(F − F*)) from above; with the passes that it took.
 
-    The largest leverage is first bounded by the longest row times the trace of H⁻¹, which
-    needs no pass; it is measured only where that decides.
+    The bound holds after the last step, which takes no scan. The largest leverage is first
+    bounded by the longest row times the trace of H⁻¹, which needs no pass; it is measured only
+    where that decides.
     """
     if state.damped:
         return math.inf, 0
-    n, free = objective.columns.n_effective, objective.free
-    inverse = linalg.lapack.dtrtri(state.factor, lower=1)[0] if free.any() else np.empty(0)
-    leverage = math.sqrt(state.evaluation.row_norm) * float(np.linalg.norm(inverse))
-    bound = math.sqrt(2 * n * gap_bound(state.decrement, leverage))
+    leverage = math.sqrt(state.evaluation.row_norm) * newton.inverse_norm(state.factor)
+    bound = _bound(objective, state, leverage, tol)
     if bound <= tol or _decrement(objective, state) > tol:
         return bound, 0
-    task = LeveragePass(objective.standard, state.factor, free, objective.faces)
+    task = LeveragePass(objective.standard, state.factor, objective.free, objective.faces)
     leverage = math.sqrt(objective.engine.reduce(task, objective.source).value)
-    return math.sqrt(2 * n * gap_bound(state.decrement, leverage)), 1
+    return _bound(objective, state, leverage, tol), 1
+
+
+def _bound(objective: Objective, state: newton.State, leverage: float, tol: float) -> float:
+    """√(2N(F − F*)): here; or where the last step leads, if H is within `tol` of its own there.
+
+    For standard errors come from the Hessian here. Near enough, rounding the coefficients is
+    all that keeps them from the optimum.
+    """
+    unit = math.sqrt(2 * objective.columns.n_effective)
+    bound = unit * math.sqrt(gap_bound(state.decrement, leverage))
+    if bound <= tol or math.expm1(min(state.decrement * leverage, 1.0)) > tol:
+        return bound
+    beta = (state.evaluation.beta + state.direction)[objective.free]
+    rounding = np.finfo(float).eps * float(np.linalg.norm(state.factor.T @ beta))
+    return unit * (math.sqrt(gap_bound(*after_newton(state.decrement, leverage))) + rounding)
 
 
 def _moving(objective: Objective, faces: tuple[FloatArray, ...]) -> npt.NDArray[np.bool_]:

@@ -97,6 +97,13 @@ def at(objective: Objective, evaluation: Evaluation, *, scans: int, step: float 
     )
 
 
+def inverse_norm(factor: FloatArray) -> float:
+    """Return the root of the trace of H⁻¹, for the lower Cholesky factor of H."""
+    if not len(factor):
+        return 0.0
+    return float(np.linalg.norm(linalg.lapack.dtrtri(factor, lower=1)[0]))
+
+
 def _factor(hessian: FloatArray) -> tuple[FloatArray, bool]:
     """Factor H, lifted by as little of its diagonal as makes it positive definite."""
     if not len(hessian):

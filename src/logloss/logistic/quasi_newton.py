@@ -41,7 +41,8 @@ _ROUNDING = 1e-13
 _TRIALS = (0.5, 0.25, 0.1, 0.03, 0.01, 2.0)
 #: Two scans that leave more than this of the distance are no better than Newton's.
 _SLOW = 1 / 3
-#: Share of `tol` at which Newton's one scan is likely to certify the optimum.
+#: Share of the distance that Newton's one scan can certify, as the sample knows it, that is aimed
+#: at: the longest of all rows is longer than that of the sample.
 _SHARE = 0.5
 
 
@@ -60,6 +61,8 @@ class State:
         Steps taken, and what they did to the gradient.
     decrement : float
         √(gᵀB⁻¹g), with B the sample's Hessian.
+    leverage : float
+        A bound of √(xᵀB⁻¹x) over the sample's rows.
     scans, rejected : int
         Scans so far, and steps that did not decrease F.
     step : float
@@ -72,6 +75,7 @@ class State:
     steps: tuple[FloatArray, ...]
     changes: tuple[FloatArray, ...]
     decrement: float
+    leverage: float
     scans: int
     rejected: int = 0
     step: float = 0.0
@@ -110,10 +114,12 @@ def descend(
         return None
     state, unit = begun, math.sqrt(objective.columns.n_effective)
     distances = [unit * state.decrement]
+    # Newton's last step is certified where it leads, if no row moves by more than `tol`
+    near = _SHARE * tol * max(1.0, unit / max(state.leverage, 1.0))
     tell(state)
-    while state.scans < most and state.rejected < 2 and distances[-1] > _SHARE * tol:
+    while state.scans < most and state.rejected < 2 and distances[-1] > near:
         rate = distances[-1] / distances[-2] if len(distances) > 1 else 1.0
-        if distances[-1] * rate <= _SHARE * tol:  # Newton's scan is there after one more step
+        if distances[-1] * rate <= near:  # Newton's scan is there after one more step
             return _ahead(state)
         if len(distances) > 2 and distances[-1] > _SLOW * distances[-3]:
             break
@@ -141,7 +147,8 @@ def start(objective: Objective, sample: Block, beta: FloatArray) -> State | None
         return None
     there, moving = found
     evaluation = objective.evaluate(there.evaluation.beta, curvature=False)
-    return _at(evaluation, there.factor, moving, scans=1)
+    leverage = math.sqrt(there.evaluation.row_norm) * newton.inverse_norm(there.factor)
+    return _at(evaluation, there.factor, moving, leverage, scans=1)
 
 
 def _optimum(
@@ -210,7 +217,7 @@ def _moved(state: State, there: Evaluation, *, scans: int, step: float) -> State
     s, y = (there.beta - here.beta)[moving], (there.gradient - here.gradient)[moving]
     learned = float(s @ y) > 0
     return replace(
-        _at(there, state.factor, moving, scans=state.scans + scans),
+        _at(there, state.factor, moving, state.leverage, scans=state.scans + scans),
         steps=(*state.steps, s) if learned else state.steps,
         changes=(*state.changes, y) if learned else state.changes,
         rejected=state.rejected,
@@ -219,7 +226,12 @@ def _moved(state: State, there: Evaluation, *, scans: int, step: float) -> State
 
 
 def _at(
-    evaluation: Evaluation, factor: FloatArray, moving: npt.NDArray[np.bool_], *, scans: int
+    evaluation: Evaluation,
+    factor: FloatArray,
+    moving: npt.NDArray[np.bool_],
+    leverage: float,
+    *,
+    scans: int,
 ) -> State:
     half = linalg.solve_triangular(factor, evaluation.gradient[moving], lower=True)
-    return State(evaluation, factor, moving, (), (), float(np.linalg.norm(half)), scans)
+    return State(evaluation, factor, moving, (), (), float(np.linalg.norm(half)), leverage, scans)
