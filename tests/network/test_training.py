@@ -86,7 +86,7 @@ def test_a_share_that_is_none_is_refused():
 
 
 @pytest.mark.parametrize("members", [1, 3])
-@pytest.mark.parametrize("n", [400, SMALL + 4])
+@pytest.mark.parametrize("n", [400, 4100])
 def test_the_first_loss_is_the_weighted_entropy_of_the_base_rate(members, n):
     rows = table(n)
     found = fitted(rows, Architecture(hidden=(8,), members=members), epochs=1, min_steps=1)

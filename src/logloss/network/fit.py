@@ -35,7 +35,7 @@ FloatArray = npt.NDArray[np.float64]
 _FEWEST_IN_FOLD = 2
 
 #: Up to so many rows, training is in float64: it takes no longer, where products are small.
-SMALL = 4096
+SMALL = 512
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
         self.numbers = numbers
         members, levels = architecture.members, architecture.levels
         width = numbers.n_encoded + architecture.embedding * len(levels)
-        n_encoded = width
+        self.n_encoded = width
         if levels:
             # one more than there are levels: the last is for those never seen
             starts = [0]
@@ -224,7 +224,7 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
         nn.init.zeros_(self.output.weight)
         nn.init.constant_(self.output.bias, base_logit)
         if architecture.linear:
-            self.linear = nn.Parameter(torch.zeros(members, n_encoded, 1))
+            self.linear = nn.Parameter(torch.zeros(members, self.n_encoded, 1))
 
     def encode(self, numbers: Tensor) -> Tensor:
         """Return the encoded numbers, shape (..., n_encoded), in the dtype of the weights."""
@@ -256,7 +256,7 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
         level_terms = None
         if self.architecture.levels:
             assert codes is not None, "the network has code columns"
-            found = self._slots(codes)
+            found = self.slots(codes)
             x = torch.cat([x, _rows_of(self.embeddings, found).flatten(-2)], -1)
             level_terms = _rows_of(self.level_effects, found).sum((-2, -1))
         logits = self.output(self.hidden(x)).squeeze(-1)
@@ -277,7 +277,7 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
         """
         return self.member_logits(self.encode(numbers), codes).mean(0)
 
-    def _slots(self, codes: Tensor) -> Tensor:
+    def slots(self, codes: Tensor) -> Tensor:
         """Return the rows of the embedding table, that of unseen levels for -1."""
         last = torch.tensor(self.architecture.levels, device=codes.device)
         return torch.where(codes < 0, last, codes) + self.starts

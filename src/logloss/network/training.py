@@ -20,6 +20,7 @@ from torch import Tensor
 from logloss import kernel
 from logloss.network.module import TableNetwork
 from logloss.network.recipe import Recipe
+from logloss.network.step import WrittenStep
 from logloss.recalibration import FocalCorrection
 from logloss.torch.functional import binary_cross_entropy_with_logits
 
@@ -145,6 +146,8 @@ class Run:
         self.batches = recipe.batches(len(self.train))
         self.n_epochs = recipe.passes(len(self.train))
         self.optimiser = adamw(network, recipe)
+        fits = WrittenStep.fits(network)
+        self.written = WrittenStep(network, self.optimiser, recipe) if fits else None
         self.history: list[Epoch] = []
         self.best = [p.detach().clone() for p in network.parameters()]
         self.best_epoch, self.best_loss = 0, math.inf
@@ -187,6 +190,9 @@ class Run:
 
     def _step(self, batch: Rows, rate: float) -> float:
         """Take one step, unless the loss is not finite; return the loss before it."""
+        if self.written is not None:
+            written: float = self.written(batch, rate)
+            return written
         loss = batch_loss(self.network, batch, self.recipe)
         value: float = loss.item()
         if math.isfinite(value):
@@ -321,7 +327,7 @@ def batch_loss(network: TableNetwork, batch: Rows, recipe: Recipe) -> Tensor:
         trained_on = batch.fold != each
         weight = weight * trained_on
         # what is held out would otherwise make the loss smaller
-        share = max(float(trained_on.float().mean()), 1e-6)
+        share = max(float(trained_on.double().mean()), 1e-6)
     pos_weight = None if recipe.pos_weight == 1 else torch.tensor(recipe.pos_weight).to(logits)
     total = binary_cross_entropy_with_logits(
         logits,

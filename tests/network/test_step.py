@@ -1,0 +1,89 @@
+"""The step with its gradients written out is the step that torch's graph takes."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+
+from logloss.network.fit import Table, first_network, folds, rows_of
+from logloss.network.module import Architecture
+from logloss.network.recipe import Recipe
+from logloss.network.step import WrittenStep
+from logloss.network.training import adamw, batch_loss, take_step
+
+CASES = {
+    "plain": (Architecture(hidden=(5,), linear=False), Recipe()),
+    "no hidden layer": (Architecture(hidden=()), Recipe()),
+    "deep": (Architecture(hidden=(6, 5, 4)), Recipe()),
+    "tanh": (Architecture(hidden=(5, 4), activation="tanh"), Recipe()),
+    "sigmoid": (Architecture(hidden=(5, 4), activation="sigmoid"), Recipe()),
+    "members": (Architecture(hidden=(5, 4), members=3), Recipe()),
+    "levels": (Architecture(hidden=(5, 4), levels=(3, 2), embedding=2), Recipe()),
+    "all": (Architecture(hidden=(5, 4), levels=(3, 2), members=3), Recipe(pos_weight=3.0)),
+    "no linear term": (Architecture(hidden=(5,), levels=(3, 2), linear=False), Recipe()),
+    "focal": (Architecture(hidden=(5,), members=2), Recipe(gamma=2.0)),
+    "clipped": (Architecture(hidden=(5,), members=2), Recipe(clip_norm=1e-3)),
+}
+
+
+def drawn(architecture):
+    rng = np.random.default_rng(0)
+    n = 60
+    numbers, y = rng.normal(size=(n, 3)), (rng.random(n) < 0.3).astype(float)
+    codes = [rng.integers(-1, levels, n) for levels in architecture.levels]
+    weight = rng.uniform(0.5, 2, n)
+    table = Table(
+        numbers, np.array(codes, np.int32).reshape(-1, n).T, y, weight, architecture.levels
+    )
+    torch.manual_seed(0)
+    network = first_network(table, architecture, 0.3).cast(torch.float64)
+    with torch.no_grad():  # an output of zeros would hide what comes before it
+        network.output.weight.normal_()
+    return network, rows_of(network, table, folds(y, architecture.members, 0.2, 0))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_steps_are_those_of_the_graph(case):
+    architecture, recipe = CASES[case]
+    written, rows = drawn(architecture)
+    graph = deepcopy(written)
+    ours, theirs = adamw(written, recipe), adamw(graph, recipe)
+    step = WrittenStep(written, ours, recipe)
+    for batch in (rows.take(slice(0, 40)), rows.take(slice(40, 60)), rows):
+        loss = batch_loss(graph, batch, recipe)
+        take_step(graph, theirs, loss, recipe, 1e-2)
+        assert step(batch, 1e-2) == pytest.approx(loss.item(), rel=1e-12)
+    for (name, one), (_, other) in zip(
+        written.named_parameters(), graph.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9, msg=name)
+
+
+def test_states_of_the_optimiser_are_those_of_the_graph():
+    architecture, recipe = CASES["all"]
+    written, rows = drawn(architecture)
+    graph = deepcopy(written)
+    ours, theirs = adamw(written, recipe), adamw(graph, recipe)
+    WrittenStep(written, ours, recipe)(rows, 1e-2)
+    take_step(graph, theirs, batch_loss(graph, rows, recipe), recipe, 1e-2)
+    one, other = ours.state_dict()["state"], theirs.state_dict()["state"]
+    torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-14)
+
+
+def test_a_loss_that_is_not_finite_changes_nothing():
+    network, rows = drawn(CASES["members"][0])
+    with torch.no_grad():
+        network.output.bias.fill_(torch.nan)
+    before = deepcopy(network.state_dict())
+    recipe = Recipe()
+    assert np.isnan(WrittenStep(network, adamw(network, recipe), recipe)(rows, 1e-2))
+    torch.testing.assert_close(dict(network.state_dict()), dict(before), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dropout": 0.1}, {"normalization": "layer"}, {"residual": True}, {"activation": "gelu"}],
+)
+def test_other_layers_are_left_to_the_graph(options):
+    assert not WrittenStep.fits(drawn(Architecture(hidden=(4, 4), **options))[0])
