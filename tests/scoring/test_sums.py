@@ -87,3 +87,14 @@ def test_sums_are_equal_when_all_they_hold_is():
 def test_sums_survive_pickling():
     sums = summed([0.1, 0.2, 1e-300], [0, 1, 1], 2)
     assert (pickle.loads(pickle.dumps(sums)).values() == sums.values()).all()
+
+
+def test_sums_beyond_doubles_are_infinite_whatever_the_order():
+    groups = np.array([0, 1, 1, 2])
+    sums, merged = DigitSums(3, 1), DigitSums(3, 1)
+    sums.add(groups, 0, np.array([1.0, 1e308, 1e308, np.inf]))
+    merged.merge(sums, np.array([2, 0, 1]))
+    assert sums.values().ravel().tolist() == [1.0, np.inf, np.inf]
+    assert merged.values().ravel().tolist() == [np.inf, np.inf, 1.0]
+    assert sums != merged
+    assert pickle.loads(pickle.dumps(sums)) == sums

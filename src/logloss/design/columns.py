@@ -21,6 +21,9 @@ from logloss.rows.schema import cast, is_text
 
 Kind = Literal["number", "bool", "category"]
 
+#: Weights beyond it, and below its inverse, are refused: their squares would leave the doubles.
+MOST_WEIGHT = 1e100
+
 _PLAIN = "numbers, booleans, text and dictionaries"
 
 
@@ -163,20 +166,35 @@ def weights_of(batch: Batch, name: str) -> npt.NDArray[np.float64]:
     Raises
     ------
     WeightError
-        If a weight is missing, negative or infinite.
+        If a weight is missing, negative, infinite, or beyond what can be squared.
     """
     values = _amounts(batch, name)
-    good = (values >= 0) & (values < np.inf)
-    if not good.all():
-        index = int((~good).argmax())
-        row = batch.first_row + index
-        found = "no value" if np.isnan(values[index]) else values[index]
-        raise WeightError(
-            f"weight column {name!r} must be finite and at least 0; row {row} has {found}",
-            index=row,
-            value=float(values[index]),
-        )
+    check_weights(name, values, batch.first_row)
     return values
+
+
+def check_weights(name: str, values: npt.NDArray[np.float64], first_row: int) -> None:
+    """Raise for a weight that cannot be one.
+
+    Raises
+    ------
+    WeightError
+        If a weight is missing, negative, infinite, or too large or small to be squared.
+    """
+    for good, rule in (
+        ((values >= 0) & (values < np.inf), "must be finite and at least 0"),
+        (
+            (values == 0) | ((values >= 1 / MOST_WEIGHT) & (values <= MOST_WEIGHT)),
+            f"must be 0 or between {1 / MOST_WEIGHT:g} and {MOST_WEIGHT:g}, for squares of "
+            "weights are summed (divide all by one number)",
+        ),
+    ):
+        if not good.all():
+            index = int((~good).argmax())
+            row, value = first_row + index, float(values[index])
+            found = "no value" if np.isnan(value) else value
+            message = f"weight column {name!r} {rule}; row {row} has {found}"
+            raise WeightError(message, index=row, value=value)
 
 
 def offsets_of(batch: Batch, name: str) -> npt.NDArray[np.float64]:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 from logloss.scoring.state import COMPONENTS, ScoreState
-from logloss.scoring.sums import FloatArray
+from logloss.scoring.sums import FloatArray, total
 
 #: A linear form: component → coefficient.
 Form = Mapping[str, float]
@@ -63,9 +63,9 @@ def half_width(variance_sum: float, denominator: float, n_units: int) -> float:
     denominator : float
         What the errors are divided by, Σw for a mean.
     n_units : int
-        Number of rows or clusters; with one, nothing can be said.
+        Number of rows or clusters; with one, nothing can be said, nor of squares beyond 1e308.
     """
-    if n_units < 2 or not denominator > 0:
+    if n_units < 2 or not denominator > 0 or not math.isfinite(variance_sum):
         return math.nan
     quantile = float(special.stdtrit(n_units - 1, 0.5 + LEVEL / 2))
     return quantile * math.sqrt(n_units / (n_units - 1) * variance_sum) / denominator
@@ -88,7 +88,7 @@ class Ratios:
 
     def total(self, form: Form) -> float:
         """Return the form of the totals."""
-        return math.fsum(c * self._totals[name] for name, c in form.items())
+        return total(c * self._totals[name] for name, c in form.items())
 
     def ratio(self, numerator: Form, denominator: Form, n_rows: int | None = None) -> Estimate:
         """Return N/D with its interval.
@@ -122,13 +122,15 @@ class Ratios:
             for (a, b), product in self._products.items()
             if a in error and b in error
         ]
-        squares = math.fsum(terms)
-        return squares if squares > _CANCELLED * math.fsum(map(abs, terms)) else 0.0
+        squares = total(terms)
+        cancelled = math.isfinite(squares) and squares <= _CANCELLED * total(map(abs, terms))
+        return 0.0 if cancelled else squares
 
+    @np.errstate(over="ignore", invalid="ignore")  # losses beyond 1e154 have no interval
     def _clusters_squared(self, error: Form, denominator: Form) -> tuple[float, int]:
         assert self._clusters is not None
         errors, weights = self._clusters @ _vector(error), self._clusters @ _vector(denominator)
-        return math.fsum(errors * errors), int(np.count_nonzero(weights > 0))
+        return total(errors * errors), int(np.count_nonzero(weights > 0))
 
 
 def _vector(form: Form) -> FloatArray:

@@ -150,11 +150,13 @@ class _Losses:
     def weighted(self, name: str) -> FloatArray:
         """Return w·c."""
         weight, column = self.rows.weight, self.columns[name]
-        return column if weight is None else weight * column
+        with np.errstate(over="ignore"):
+            return column if weight is None else weight * column
 
     def product(self, a: str, b: str) -> FloatArray:
         """Return w²·a·b."""
-        return self.weighted(a) * self.weighted(b)
+        with np.errstate(over="ignore"):  # a loss beyond 1e154 has no interval
+            return self.weighted(a) * self.weighted(b)
 
     def level_sums(self, *, squares: bool) -> list[FloatArray]:
         """Return the columns of `LEVEL_SUMS`, and of `LEVEL_PRODUCTS` with `squares`."""

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from logloss.design.columns import check_weights
 from logloss.design.target import Target
-from logloss.errors import ColumnError, LogitError, ProbabilityError, RowError, WeightError
+from logloss.errors import ColumnError, LogitError, ProbabilityError, RowError
 from logloss.models import Model
 from logloss.rows.protocols import Batch
 from logloss.rows.schema import cast
@@ -119,8 +120,7 @@ def _numbers(batch: Batch, name: str) -> npt.NDArray[np.floating]:
 
 def _weights(batch: Batch, name: str) -> FloatArray:
     values = _numbers(batch, name).astype(np.float64)
-    wrong = ~((values >= 0) & np.isfinite(values))
-    _refuse(batch, name, values, WeightError("is not a weight: finite, 0 or more"), wrong)
+    check_weights(name, values, batch.first_row)
     return values
 
 

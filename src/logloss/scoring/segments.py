@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from logloss.scoring.estimates import Estimate, entropy_of, half_width
 from logloss.scoring.state import LEVEL_PRODUCTS, LEVEL_SUMS
-from logloss.scoring.sums import FloatArray, GroupSums
+from logloss.scoring.sums import FloatArray, GroupSums, total
 
 _ONE, _Y, _LOSS, _PROBABILITY, _WEIGHTED, _INFINITE = range(len(LEVEL_SUMS))
 _FIRST_PRODUCT = len(LEVEL_SUMS)
@@ -74,7 +74,7 @@ def segments_of(column: str, sums: GroupSums, *, clustered: bool) -> tuple[Segme
     values = sums.values()
     totals = _by_level(values, member, len(levels))
     counts = np.bincount(member, weights=sums.counts, minlength=len(levels))
-    whole = math.fsum(totals[:, _LOSS])
+    whole = total(totals[:, _LOSS])
     any_infinite = bool(totals[:, _INFINITE].any())
     found = []
     for number, level in enumerate(levels):
@@ -101,6 +101,7 @@ def segments_of(column: str, sums: GroupSums, *, clustered: bool) -> tuple[Segme
     return tuple(sorted(found, key=_rank))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # losses beyond 1e154 have no interval
 def _level_loss(mine: FloatArray, rows: FloatArray, *, clustered: bool) -> Estimate:
     if mine[_INFINITE] > 0:
         return Estimate(math.inf, math.nan, math.nan)
@@ -108,11 +109,11 @@ def _level_loss(mine: FloatArray, rows: FloatArray, *, clustered: bool) -> Estim
     if clustered:
         units = rows[rows[:, _ONE] > 0]
         n_units = len(units)
-        squares = math.fsum((units[:, _LOSS] - mean * units[:, _ONE]) ** 2)
+        squares = total((units[:, _LOSS] - mean * units[:, _ONE]) ** 2)
     else:
         n_units = int(mine[_WEIGHTED])
         ww, wl, ll = mine[_FIRST_PRODUCT : _FIRST_PRODUCT + len(LEVEL_PRODUCTS)]
-        squares = max(math.fsum((ll, -2.0 * mean * wl, mean * mean * ww)), 0.0)
+        squares = max(total((ll, -2.0 * mean * wl, mean * mean * ww)), 0.0)
     half = half_width(squares, float(mine[_ONE]), n_units)
     return Estimate(mean, mean - half, mean + half)
 
@@ -138,7 +139,7 @@ def _by_level(values: FloatArray, member: npt.NDArray[np.intp], n_levels: int) -
     starts = np.searchsorted(member[order], np.arange(n_levels + 1))
     for level in range(n_levels):
         rows = values[order[starts[level] : starts[level + 1]]]
-        totals[level] = [math.fsum(column) for column in rows.T]
+        totals[level] = [total(column) for column in rows.T]
     return totals
 
 

@@ -19,6 +19,19 @@ IntArray = npt.NDArray[np.int64]
 _DIGIT = 24
 
 
+def total(terms: Iterable[float]) -> float:
+    """Return the sum of some terms, rounded once; beyond the doubles, what IEEE 754 says.
+
+    >>> total([1e308, 1e308]), total([float("inf"), -float("inf")])
+    (inf, nan)
+    """
+    terms = list(terms)
+    try:
+        return math.fsum(terms)
+    except (OverflowError, ValueError):  # fsum raises where a sum is infinite or undefined
+        return sum(map(float, terms))
+
+
 class DigitSums:
     """Sums of float64 values in numbered groups, exact whatever their order.
 
@@ -34,9 +47,14 @@ class DigitSums:
     def __init__(self, n_groups: int, n_sums: int) -> None:
         self.shape = (n_groups, n_sums)
         self._places: dict[int, IntArray] = {}
+        self._infinite: set[tuple[int, int]] = set()
 
     def add(self, groups: npt.NDArray[np.intp], sum_index: int, values: FloatArray) -> None:
-        """Add finite `values` to sum number `sum_index` of their `groups`."""
+        """Add `values`, finite or inf, to sum number `sum_index` of their `groups`."""
+        infinite = np.isinf(values)
+        if infinite.any():
+            self._infinite |= {(group, sum_index) for group in groups[infinite].tolist()}
+            values = np.where(infinite, 0.0, values)
         while True:
             nonzero = np.flatnonzero(values)
             if nonzero.size == 0:
@@ -51,6 +69,10 @@ class DigitSums:
 
     def merge(self, other: DigitSums, into: npt.NDArray[np.intp] | None = None) -> None:
         """Add the sums of `other`, whose group g stands here at ``into[g]`` (or at g)."""
+        self._infinite |= {
+            (group if into is None else int(into[group]), number)
+            for group, number in other._infinite
+        }
         for place, digits in other._places.items():
             if into is None:
                 self._place(place)[:] += digits
@@ -67,6 +89,12 @@ class DigitSums:
 
     def values(self) -> FloatArray:
         """Return all sums, correctly rounded, shape (n_groups, n_sums)."""
+        sums = self._finite()
+        for group, number in self._infinite:
+            sums[group, number] = np.inf
+        return sums
+
+    def _finite(self) -> FloatArray:
         if set(self._places) <= {0}:
             # whole numbers, such as counts: int64 to double rounds once
             return self._place(0).astype(np.float64)
@@ -74,14 +102,16 @@ class DigitSums:
         for place, digits in sorted(self._places.items()):
             # an int64 has more bits than a double: in two halves each is exact
             for half in (digits >> 32 << 32, digits & 0xFFFFFFFF):
-                terms.append(np.ldexp(half.astype(np.float64), _DIGIT * place).ravel().tolist())
-        sums = [math.fsum(parts) for parts in zip(*terms, strict=True)]
+                with np.errstate(over="ignore"):
+                    shifted = np.ldexp(half.astype(np.float64), _DIGIT * place)
+                terms.append(shifted.ravel().tolist())
+        sums = [total(parts) for parts in zip(*terms, strict=True)]
         return np.array(sums, dtype=np.float64).reshape(self.shape)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DigitSums):
             return NotImplemented
-        if self.shape != other.shape:
+        if self.shape != other.shape or self._infinite != other._infinite:
             return False
         nothing = np.zeros(self.shape, dtype=np.int64)
         return all(
@@ -91,11 +121,13 @@ class DigitSums:
 
     __hash__ = None  # type: ignore[assignment]  # it grows while a pass fills it
 
-    def __getstate__(self) -> tuple[tuple[int, int], dict[int, IntArray]]:
-        return self.shape, self._places
+    def __getstate__(self) -> tuple[tuple[int, int], dict[int, IntArray], set[tuple[int, int]]]:
+        return self.shape, self._places, self._infinite
 
-    def __setstate__(self, state: tuple[tuple[int, int], dict[int, IntArray]]) -> None:
-        self.shape, self._places = state
+    def __setstate__(
+        self, state: tuple[tuple[int, int], dict[int, IntArray], set[tuple[int, int]]]
+    ) -> None:
+        self.shape, self._places, self._infinite = state
 
     def _place(self, place: int) -> IntArray:
         if place not in self._places:
