@@ -263,7 +263,11 @@ CALLS = [
     ({"prob": "z"}, errors.ProbabilityError, r"column 'z', row 1: 2.0 is not a probability"),
     ({"prob": "hole"}, errors.ProbabilityError, r"row 2: an empty value"),
     ({"logit": "hole"}, errors.LogitError, r"row 2: an empty value"),
-    ({"prob": "p", "weight": "minus"}, errors.WeightError, r"weight column 'minus'.*row 1 has -1\.0"),
+    (
+        {"prob": "p", "weight": "minus"},
+        errors.WeightError,
+        r"weight column 'minus'.*row 1 has -1\.0",
+    ),
     ({"prob": "p", "weight": "zero"}, errors.WeightError, "sum to zero"),
     ({"prob": "p", "cluster": "one"}, errors.ArgumentError, "at least two clusters"),
 ]

@@ -41,7 +41,8 @@ def encode_labels(y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np
             f"with {len(classes)} classes."
         )
     if len(classes) < 2:
-        raise ArgumentError(f"y must hold two classes; it holds one class: {classes[0]!r}.")
+        only = classes.tolist()[0]
+        raise ArgumentError(f"y must hold two classes; it holds one class: {only!r}.")
     return classes, codes.astype(np.float64)
 
 

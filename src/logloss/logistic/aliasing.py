@@ -1,4 +1,4 @@
-"""Columns that are linear combinations of columns before them.
+"""Columns that are linear combinations of columns before them, and that no penalty tells apart.
 
 A Cholesky factorisation of the Gram matrix, in column order, finds the candidates; one
 pass over the rows then measures what each has of its own, free of the Gram matrix's errors.
@@ -86,6 +86,8 @@ def dependent_columns(objective: Objective, gram: FloatArray) -> tuple[BoolArray
             task = SquaresPass(objective.standard, wide, objective.faces)
             sums = objective.engine.reduce(task, objective.source).sums
             scans += 1
+            # a penalty gives a column a curvature of its own, so that it has an optimum
+            sums = sums + objective.columns.weight * (objective.penalty @ np.square(wide))
             own, length = np.split(sums, 2)
             rejected = own > _DEPENDENT * length
         if not found.any() or not rejected.any():

@@ -16,13 +16,16 @@ import numpy.typing as npt
 
 from logloss import kernel
 from logloss.design.block import Block, Layout
-from logloss.errors import ArgumentError, WeightError
+from logloss.errors import ArgumentError, ColumnError, WeightError
 from logloss.logistic.standard import Standard
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Squares of numbers and of weights within these bounds, and sums of them, neither overflow
+#: nor vanish.
+_NUMBERS, _WEIGHTS = (1e-100, 1e100), (1e-50, 1e50)
 #: A variance this much smaller than the squared distance to the shift has lost half its digits.
 _CANCELLATION = 1e-6
 
@@ -35,8 +38,8 @@ class Moments:
     ----------
     n, n_high : int
         Rows of positive weight, and those of them with y ≥ ½.
-    weight, target : float
-        Σw and Σwy.
+    weight, target, offset : float
+        Σw, Σwy and Σw·offset.
     low_target, high_target : float
         Smallest and largest y.
     heaviest : float
@@ -57,6 +60,7 @@ class Moments:
     n_high: int
     weight: float
     target: float
+    offset: float
     low_target: float
     high_target: float
     heaviest: float
@@ -78,6 +82,7 @@ class Moments:
             n_high=self.n_high + other.n_high,
             weight=self.weight + other.weight,
             target=self.target + other.target,
+            offset=self.offset + other.offset,
             low_target=min(self.low_target, other.low_target),
             high_target=max(self.high_target, other.high_target),
             heaviest=max(self.heaviest, other.heaviest),
@@ -106,6 +111,7 @@ class MomentsPass:
             n_high=0,
             weight=0.0,
             target=0.0,
+            offset=0.0,
             low_target=np.inf,
             high_target=-np.inf,
             heaviest=0.0,
@@ -132,6 +138,7 @@ class MomentsPass:
             n_high=int(np.count_nonzero(used >= 0.5)),
             weight=float(weight.sum()),
             target=float((weight * y).sum()),
+            offset=0.0 if block.offset is None else float((weight * block.offset).sum()),
             low_target=float(used.min(initial=np.inf)),
             high_target=float(used.max(initial=-np.inf)),
             heaviest=float(weight.max(initial=0.0)),
@@ -174,6 +181,8 @@ class Columns:
         Whether all rows say the same.
     has_offset : bool
         Whether any row carries an offset.
+    offset : float
+        The weighted mean of the offsets.
     """
 
     layout: Layout
@@ -189,6 +198,7 @@ class Columns:
     base_rate: float
     constant_target: bool
     has_offset: bool
+    offset: float = 0.0
 
     @property
     def n_effective(self) -> float:
@@ -231,9 +241,11 @@ def learn_columns(
     Raises
     ------
     WeightError
-        If a weight is negative or not finite, or all are zero.
+        If a weight is negative or not finite, all are zero, or the largest is out of range.
     ArgumentError
-        If an offset is not finite.
+        If an offset is not finite, or too large.
+    ColumnError
+        If the numbers of a column are too large or too close to each other to be squared.
     """
     shift = np.zeros(len(layout.numbers))
     if moments is None:
@@ -244,6 +256,7 @@ def learn_columns(
             "Pass at least one weight above 0.",
             value=moments.weight,
         )
+    _check_range(moments, layout)
     mean, variance = _mean_and_variance(moments, shift)
     if np.any(variance < _CANCELLATION * np.square(mean - shift)):
         shift = mean
@@ -268,7 +281,33 @@ def learn_columns(
         base_rate=min(max(moments.target / moments.weight, 0.0), 1.0),
         constant_target=moments.low_target == moments.high_target,
         has_offset=moments.has_offset,
+        offset=moments.offset / moments.weight,
     )
+
+
+def _check_range(moments: Moments, layout: Layout) -> None:
+    """Raise where squares would overflow or vanish, so that sums would say nothing."""
+    low, high = _WEIGHTS
+    if not low <= moments.heaviest <= high:
+        raise WeightError(
+            f"sample_weight must have its largest value between {low:g} and {high:g}; it is "
+            f"{moments.heaviest:g}. Multiply all weights by one number: it moves no coefficient.",
+            value=moments.heaviest,
+        )
+    low, high = _NUMBERS
+    largest = np.fmax(np.abs(moments.low), np.abs(moments.high))
+    span = np.where(largest <= high, moments.high - moments.low, 0.0)
+    for name, size, width in zip(layout.numbers, largest, span, strict=True):
+        if size > high:
+            raise ColumnError(
+                f"column {name!r} has values of {size:g} in size, and no square of more than "
+                f"{high:g} can be summed. Divide the column by a number, or drop it."
+            )
+        if 0 < width < low:
+            raise ColumnError(
+                f"column {name!r} has values that differ by no more than {width:g}, and no square "
+                f"of less than {low:g} can be summed. Multiply the column by a number, or drop it."
+            )
 
 
 def _mean_and_variance(moments: Moments, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -290,9 +329,10 @@ def _check(block: Block) -> None:
             index=row,
             value=float(weight[bad]),
         )
-    if offset is not None and not np.all(np.isfinite(offset)):
-        bad = int(np.flatnonzero(~np.isfinite(offset))[0])
+    largest = _NUMBERS[1]
+    if offset is not None and not np.all(np.abs(offset) <= largest):
+        bad = int(np.flatnonzero(~(np.abs(offset) <= largest))[0])
         raise ArgumentError(
-            f"offset must be finite; row {block.first_row + bad} has {offset[bad]}. "
-            "Remove the row or mend its offset."
+            f"offset must be finite and at most {largest:g} in size; row {block.first_row + bad} "
+            f"has {offset[bad]}. Remove the row or mend its offset."
         )

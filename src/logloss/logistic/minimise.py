@@ -38,7 +38,7 @@ _MESSAGES = {
     "Use prior='weak', add a penalty (alpha > 0), or drop the columns named in `separated_`",
     "max_scans": "max_scans was reached before the certificate held: raise max_scans or tol",
     "stalled": "rounding stops the descent before the certificate holds: raise tol, or look for "
-    "columns that are nearly linear combinations of others",
+    "columns that are nearly linear combinations of others, and for numbers or offsets far out",
 }
 
 
@@ -66,6 +66,12 @@ _LONGEST = 500.0
 #: A decrement that shrinks less than this, twice in a row, is a sign of separation, where
 #: it shrinks by e a step; near a finite optimum it is squared.
 _SLOW = 0.25
+#: Steps in a row that neither lower F by more than this, relatively, nor halve the decrement,
+#: after which none will.
+_IDLE, _ROUNDING = 3, 1e-13
+#: Grids of a gradient that many times as coarse show what its own grids have rounded away, and
+#: more than that, to spare.
+_COARSER = 4.0
 
 
 @dataclass(frozen=True)
@@ -223,10 +229,11 @@ def _descend(
     objective = replace(objective, free=free)
     state = newton.at(objective, evaluation, scans=scans + 1 + used)
     may_separate = bool(np.any(free)) and not np.any(objective.penalty[free])
-    slow = 0
+    slow = idle = 0
     while True:
-        bound, used = _certify(objective, state, tol)
-        state = replace(state, scans=state.scans + used)
+        state = replace(state, stalled=state.stalled or idle >= _IDLE)
+        bound, used, rounded = _certify(objective, state, tol)
+        state = replace(state, scans=state.scans + used, stalled=state.stalled or rounded)
         path = (*path, PathPoint(state.scans, state.evaluation.value, bound, state.step))
         if watch is not None:
             watch(path[-1])
@@ -243,9 +250,16 @@ def _descend(
         if state.stalled or state.scans >= max_scans:
             status = Status.STALLED if state.stalled else Status.MAX_SCANS
             return replace(end, status=status, scans=state.scans)
-        before = state.decrement
+        before = state
         state = newton.step(objective, state, max_scans)
-        slow = slow + 1 if state.decrement > _SLOW * before else 0
+        slow = slow + 1 if state.decrement > _SLOW * before.decrement else 0
+        idle = idle + 1 if _idle(before, state) else 0
+
+
+def _idle(before: newton.State, after: newton.State) -> bool:
+    """Whether a step gained nothing that rounding could not give."""
+    least = before.evaluation.value - _ROUNDING * (1.0 + abs(before.evaluation.value))
+    return after.evaluation.value > least and after.decrement > 0.5 * before.decrement
 
 
 def _polished(objective: Objective, state: newton.State) -> Evaluation:
@@ -263,10 +277,10 @@ def _polished(objective: Objective, state: newton.State) -> Evaluation:
 
 
 def _start(objective: Objective) -> FloatArray:
-    """All coefficients 0, the intercept at the log-odds of the base rate where that is known."""
+    """All coefficients 0, the intercept at the log-odds of the base rate, less the mean offset."""
     beta, columns = np.zeros(objective.columns.layout.size), objective.columns
-    if objective.free[0] and not objective.faces and not columns.has_offset:
-        beta[0] = special.logit(columns.base_rate)
+    if objective.free[0] and not objective.faces:
+        beta[0] = special.logit(columns.base_rate) - columns.offset
     return beta
 
 
@@ -290,37 +304,79 @@ def _decrement(objective: Objective, state: newton.State) -> float:
     return math.sqrt(objective.columns.n_effective) * state.decrement
 
 
-def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[float, int]:
-    """Bound √(2N(F − F*)) from above; with the passes that it took.
+def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[float, int, bool]:
+    """Bound √(2N(F − F*)) from above, with what rounding has done to the gradient.
 
     The bound holds after the last step, which takes no scan. The largest leverage is first
-    bounded by the longest row times the trace of H⁻¹, which needs no pass; it is measured only
-    where that decides.
+    bounded by the longest row times the trace of H⁻¹, and the rounding by that of a term times
+    their number, which needs no pass; each is measured only where that decides.
+
+    Returns
+    -------
+    bound : float
+    used : int
+        Passes that it took.
+    rounded : bool
+        Whether rounding alone keeps the bound above `tol`.
     """
     if state.damped:
-        return math.inf, 0
-    leverage = math.sqrt(state.evaluation.row_norm) * newton.inverse_norm(state.factor)
-    bound = _bound(objective, state, leverage, tol)
-    if bound <= tol or _decrement(objective, state) > tol:
-        return bound, 0
-    task = LeveragePass(objective.standard, state.factor, objective.free, objective.faces)
-    leverage = math.sqrt(objective.engine.reduce(task, objective.source).value)
-    return _bound(objective, state, leverage, tol), 1
+        return math.inf, 0, False
+    inverse, used = newton.inverse_factor(state.factor), 0
+    leverage = math.sqrt(state.evaluation.row_norm) * float(np.linalg.norm(inverse))
+    rounding = _most_rounding(objective, inverse)
+    bound = _bound(objective, state, leverage, tol, rounding)
+    if bound <= tol or (_decrement(objective, state) > tol and not state.stalled):
+        return bound, 0, False
+    if _bound(objective, state, leverage, tol, 0.0) > tol:
+        leverage, used = _leverage(objective, state), used + 1
+    exact = _bound(objective, state, leverage, tol, 0.0)
+    if exact <= tol or state.stalled:
+        measured = _rounding(objective, state.evaluation, inverse)
+        rounding, used = min(rounding, measured), used + 1
+    bound = _bound(objective, state, leverage, tol, rounding)
+    return bound, used, exact <= tol < bound
 
 
-def _bound(objective: Objective, state: newton.State, leverage: float, tol: float) -> float:
+def _bound(
+    objective: Objective, state: newton.State, leverage: float, tol: float, rounding: float
+) -> float:
     """√(2N(F − F*)): here; or where the last step leads, if H is within `tol` of its own there.
 
-    For standard errors come from the Hessian here. Near enough, rounding the coefficients is
-    all that keeps them from the optimum.
+    For standard errors come from the Hessian here. Near enough, rounding the gradient, which
+    `rounding` bounds in the norm of H⁻¹, and the coefficients is all that keeps them from the
+    optimum.
     """
     unit = math.sqrt(2 * objective.columns.n_effective)
-    bound = unit * math.sqrt(gap_bound(state.decrement, leverage))
-    if bound <= tol or math.expm1(min(state.decrement * leverage, 1.0)) > tol:
+    decrement = state.decrement + rounding
+    bound = unit * math.sqrt(gap_bound(decrement, leverage))
+    if bound <= tol or math.expm1(min(decrement * leverage, 1.0)) > tol:
         return bound
     beta = (state.evaluation.beta + state.direction)[objective.free]
-    rounding = np.finfo(float).eps * float(np.linalg.norm(state.factor.T @ beta))
-    return unit * (math.sqrt(gap_bound(*after_newton(state.decrement, leverage))) + rounding)
+    own = np.finfo(float).eps * float(np.linalg.norm(state.factor.T @ beta))
+    gap = gap_bound(*after_newton(decrement, leverage))
+    return unit * (math.sqrt(gap) + own + rounding / math.sqrt(2))
+
+
+def _leverage(objective: Objective, state: newton.State) -> float:
+    """Measure the largest √(xᵀH⁻¹x) over the rows; in one pass."""
+    task = LeveragePass(objective.standard, state.factor, objective.free, objective.faces)
+    return math.sqrt(objective.engine.reduce(task, objective.source).value)
+
+
+def _most_rounding(objective: Objective, inverse: FloatArray) -> float:
+    """Bound √(eᵀH⁻¹e) for the errors e of a gradient's sums: half a grid for each row."""
+    columns, free = objective.columns, objective.free
+    units = columns.weight * objective.standard.units
+    most = 0.5 * columns.n * objective.standard.grid / units
+    return float(np.linalg.norm(inverse, axis=0) @ most[free])
+
+
+def _rounding(objective: Objective, evaluation: Evaluation, inverse: FloatArray) -> float:
+    """Measure √(eᵀH⁻¹e), with room to spare, by the gradient on coarser grids; in one scan."""
+    heaviest = _COARSER * objective.columns.heaviest
+    coarser = replace(objective, columns=replace(objective.columns, heaviest=heaviest))
+    gradient = coarser.evaluate(evaluation.beta, curvature=False).gradient
+    return float(np.linalg.norm(inverse @ (gradient - evaluation.gradient)[objective.free]))
 
 
 def _moving(objective: Objective, faces: tuple[FloatArray, ...]) -> npt.NDArray[np.bool_]:

@@ -13,6 +13,9 @@ from logloss.logistic.objective import Evaluation, FloatArray, Objective
 _SUFFICIENT = 1e-4
 #: Two values of F closer than this, relatively, are equal: sums are exact, rows are not.
 _ROUNDING = 1e-13
+#: Steps tried from one scan where the whole one does not decrease F. Where nearly all rows are
+#: certain there is next to no curvature, and Newton's step is far too long.
+_TRIALS = tuple(2.0**-k for k in (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 35, 40, 50))
 
 
 @dataclass(frozen=True)
@@ -56,22 +59,27 @@ def start(objective: Objective, beta: FloatArray) -> State:
 
 def step(objective: Objective, state: State, max_scans: int) -> State:
     """Take one damped Newton step; the result is `stalled` if none decreases F."""
-    here, scans, length = state.evaluation, state.scans, 1.0
-    predicted = state.decrement**2
+    here, scans = state.evaluation, state.scans
     allowance = _ROUNDING * (1.0 + abs(here.value))
-    while scans < max_scans:
-        # the first trial is nearly always taken, so it brings its own curvature
-        there = objective.evaluate(here.beta + length * state.direction, curvature=length == 1.0)
-        scans += 1
-        if there.value <= here.value - _SUFFICIENT * length * predicted + allowance:
-            if there.hessian is None:
-                there = objective.evaluate(there.beta, curvature=True)
-                scans += 1
-            return at(objective, there, scans=scans, step=length)
-        length *= 0.5 if length > 0.2 else 0.25
-        if length < 1e-6:
-            return replace(state, scans=scans, stalled=True)
-    return replace(state, scans=scans)
+    if scans >= max_scans:
+        return state
+    # the whole step is nearly always taken, so it brings its own curvature
+    there = objective.evaluate(here.beta + state.direction, curvature=True)
+    scans += 1
+    if there.value <= here.value - _SUFFICIENT * state.decrement**2 + allowance:
+        return at(objective, there, scans=scans, step=1.0)
+    if scans >= max_scans:
+        return replace(state, scans=scans)
+    values = objective.values_along(here.beta, state.direction, _TRIALS)
+    values[np.isnan(values)] = np.inf
+    scans += 1
+    length = _TRIALS[int(np.argmin(values))]
+    if not values.min() <= here.value - _SUFFICIENT * length * state.decrement**2:
+        return replace(state, scans=scans, stalled=True)
+    if scans >= max_scans:
+        return replace(state, scans=scans)
+    there = objective.evaluate(here.beta + length * state.direction, curvature=True)
+    return at(objective, there, scans=scans + 1, step=length)
 
 
 def at(objective: Objective, evaluation: Evaluation, *, scans: int, step: float = 0.0) -> State:
@@ -97,11 +105,11 @@ def at(objective: Objective, evaluation: Evaluation, *, scans: int, step: float 
     )
 
 
-def inverse_norm(factor: FloatArray) -> float:
-    """Return the root of the trace of H⁻¹, for the lower Cholesky factor of H."""
+def inverse_factor(factor: FloatArray) -> FloatArray:
+    """Return L⁻¹, for the lower Cholesky factor L of H."""
     if not len(factor):
-        return 0.0
-    return float(np.linalg.norm(linalg.lapack.dtrtri(factor, lower=1)[0]))
+        return np.empty((0, 0))
+    return np.asarray(linalg.lapack.dtrtri(factor, lower=1)[0])
 
 
 def _factor(hessian: FloatArray) -> tuple[FloatArray, bool]:

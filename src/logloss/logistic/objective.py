@@ -123,6 +123,7 @@ class TrialPass:
     beta: FloatArray
     direction: FloatArray
     steps: tuple[float, ...]
+    faces: tuple[FloatArray, ...] = ()
 
     def __call__(self, blocks: Iterable[Block], /) -> TrialLosses:
         """Sum the losses over these blocks."""
@@ -131,7 +132,9 @@ class TrialPass:
         losses = tuple(kernel.ExactSum.of(np.empty(0)) for _ in self.steps)
         for block in blocks:
             assert block.y is not None, "a fit needs a target"
-            rows = self.standard.rows(block)
+            rows = self.standard.rows(block)._replace(
+                weight=on_face(self.standard, block, self.faces)
+            )
             kernel.linear_trials(rows, beta, direction, steps, losses=losses)
         return TrialLosses(losses)
 
@@ -197,7 +200,7 @@ class Objective:
         self, beta: FloatArray, direction: FloatArray, steps: Sequence[float]
     ) -> FloatArray:
         """F at ``beta + step·direction`` for each step, from one scan."""
-        task = TrialPass(self.standard, beta, direction, tuple(steps))
+        task = TrialPass(self.standard, beta, direction, tuple(steps), self.faces)
         trials = self.engine.reduce(task, self.source).losses
         points = [beta + step * direction for step in steps]
         return np.array(

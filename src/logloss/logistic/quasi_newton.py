@@ -147,7 +147,9 @@ def start(objective: Objective, sample: Block, beta: FloatArray) -> State | None
         return None
     there, moving = found
     evaluation = objective.evaluate(there.evaluation.beta, curvature=False)
-    leverage = math.sqrt(there.evaluation.row_norm) * newton.inverse_norm(there.factor)
+    leverage = math.sqrt(there.evaluation.row_norm) * float(
+        np.linalg.norm(newton.inverse_factor(there.factor))
+    )
     return _at(evaluation, there.factor, moving, leverage, scans=1)
 
 
