@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -266,3 +267,18 @@ def test_a_model_of_the_first_version_is_still_read(model, saved, table):
     again = logloss.load(saved)
     assert again.predict(table).equals(model.predict(table))
     assert str(again.summary()) == str(model.summary())
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.arrow", "out.csv.gz"])
+def test_predictions_are_not_written_under_another_formats_name(tmp_path, name):
+    table = pa.table({"x": [0.0, 1, 2, 3], "y": [0, 1, 0, 1]})
+    with pytest.raises(OutputError, match="written as Parquet"):
+        logloss.fit(table, "y").predict(table, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
+def test_predictions_do_not_look_at_weights():
+    table = pa.table({"x": [0.0, 1, 2, 3], "y": [0, 1, 0, 1], "w": [1.0, 2, 1, 2]})
+    model = logloss.fit(table, "y", weight="w")
+    spoiled = table.set_column(2, "w", pa.array([None, -1.0, 0.0, 1.0]))
+    assert model.predict(spoiled)["logit"].equals(model.predict(table)["logit"])

@@ -22,12 +22,19 @@ from logloss.design.block import Block
 from logloss.design.design import Design, learn_design
 from logloss.design.drift import Drift
 from logloss.design.target import Target
-from logloss.errors import ArgumentError, ColumnError, MissingExtraError, ModelError
+from logloss.errors import (
+    ArgumentError,
+    ColumnError,
+    MissingExtraError,
+    ModelError,
+    OutputError,
+)
 from logloss.logistic.hypotheses import HypothesisTest, score
 from logloss.logistic.inference import LogisticSummary
 from logloss.logistic.predictor import LinearPredictor
 from logloss.recalibration import Chain, PriorCorrection
 from logloss.rows.local import LocalEngine
+from logloss.rows.locate import format_of
 from logloss.rows.protocols import Batch, Engine, Progress
 from logloss.rows.source import Source, open_source
 
@@ -256,6 +263,11 @@ class Model:
         RangeWarning, UnseenWarning
             If numbers lie outside the range seen in training, or levels were never seen.
         """
+        if output is not None and format_of(os.fspath(output)) not in ("parquet", None):
+            raise OutputError(
+                f"cannot write {os.fspath(output)}: predictions are written as Parquet; name a "
+                "file that ends in .parquet"
+            )
         rows = self.open(source)
         schema = self._predicted_schema(rows)
         drifts: list[Drift] = []

@@ -211,3 +211,25 @@ def test_files_of_one_folder_agree_on_types(tmp_path: Path) -> None:
 def test_tab_separated_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "t.tsv").write_text("a\tb\n1\tx, y\n")
     assert column(open_source(tmp_path / "t.tsv"), "b") == ["x, y"]
+
+
+def test_a_quotation_mark_that_is_never_closed_is_refused(tmp_path: Path) -> None:
+    rows = "1,a\n" * 40
+    with pytest.raises(SourceError, match=r"t\.csv: the quotation mark at byte 166 opens"):
+        opened(tmp_path, f'a,b\n{rows}2,"c\n{rows}')
+
+
+def test_a_single_mark_within_a_field_is_text(tmp_path: Path) -> None:
+    assert column(opened(tmp_path, 'a,b\n5" pipe,1\nc,2\n')) == ['5" pipe', "c"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_names_that_are_not_utf8_are_a_source_error(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "t.csv").write_bytes("größe,b\n1,2\n".encode(encoding))
+    with pytest.raises(SourceError, match="not UTF-8"):
+        open_source(tmp_path / "t.csv")
+
+
+def test_an_empty_path_is_a_source_error() -> None:
+    with pytest.raises(SourceError, match="an empty path"):
+        open_source("")

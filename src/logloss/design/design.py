@@ -119,8 +119,8 @@ class Design:
         Returns
         -------
         Block
-            With `weight`, `offset` and `cluster` where the design has such columns; those
-            of weights and clusters may be absent where there is no target.
+            With `weight`, `offset` and `cluster` where the design has such columns; weights
+            and clusters are only read where there is a target.
 
         Raises
         ------
@@ -140,15 +140,12 @@ class Design:
         codes = np.empty((n_rows, len(self.categories)), np.int32, order="F")
         for k, category in enumerate(self.categories):
             codes[:, k] = self._codes(batch, category)
-        has_weight = self.weight is not None and (
-            target is not None or self.weight in batch.table.schema.names
-        )
         return Block(
             batch.first_row,
             numbers,
             codes,
             None if target is None else target.encode(batch),
-            weights_of(batch, self.weight) if has_weight and self.weight else None,
+            weights_of(batch, self.weight) if self.weight and target is not None else None,
             offsets_of(batch, self.offset) if self.offset else None,
             clusters_of(batch, self.cluster) if self.cluster and target is not None else None,
         )

@@ -214,7 +214,7 @@ def _scan_pieces(place: Place, delimiter: str, hints: Types) -> _Scan:
         look = _Look(names, delimiter, {k: kind for k, kind in hints.items() if k in names})
         pieces: list[tuple[int, int]] = []
         looks: list[tuple[int, dict[str, pa.DataType]]] = []
-        rows = _cut(file, len(header), delimiter)
+        rows = _cut(file, len(header), delimiter, place.origin)
         while group := list(islice(rows, _GROUP * default_threads())):
             looks += map_ordered(look, group)
             pieces += [(piece.start, piece.start + len(piece.data)) for piece in group]
@@ -260,12 +260,20 @@ def _header(file: pa.NativeFile, delimiter: str) -> bytes:
     return header
 
 
-def _cut(file: pa.NativeFile, start: int, delimiter: str) -> Iterator[_Piece]:
+def _cut(file: pa.NativeFile, start: int, delimiter: str, origin: str) -> Iterator[_Piece]:
     """Cut a file into pieces of whole rows, from byte `start` on, where a row begins."""
     size, length = file.size(), _PIECE
     while start < size:
         data = _read(file, start, start + length)
-        end = len(data) if start + len(data) >= size else _whole_rows(data, delimiter)
+        is_last = start + len(data) >= size
+        end = len(data) if is_last else _whole_rows(data, delimiter)
+        if is_last and data.count(b'"') % 2:
+            _whole_rows(data, delimiter)  # marks within fields do not pair, and may be as they are
+            at = start + data.rfind(b'"')
+            raise SourceError(
+                f"{origin}: the quotation mark at byte {at:,} opens a field that none closes, so "
+                "all rows after it would be its text; close the field or take the mark out"
+            )
         if end == 0 and length < _LONGEST:
             length *= 2
             continue

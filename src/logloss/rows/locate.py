@@ -100,6 +100,8 @@ def locate(name: str) -> list[Place]:
     SourceError
         If nothing is there, a folder holds no data, or a file's ending is unknown.
     """
+    if not name:
+        raise SourceError("an empty path; name a file, a folder or a glob")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name):
         filesystem, path = _remote(name)
         return _below(Place(filesystem, path, name))

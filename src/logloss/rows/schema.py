@@ -34,8 +34,14 @@ def plain_schema(schema: pa.Schema, origin: str) -> pa.Schema:
     Raises
     ------
     SourceError
-        If two columns share a name, or there is no column at all.
+        If two columns share a name, a name is not UTF-8, or there is no column at all.
     """
+    try:
+        schema.names  # noqa: B018  decoded when it is asked for
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"{origin}: names of columns are not UTF-8 text; convert the file to UTF-8"
+        ) from error
     repeated = [name for name, count in Counter(schema.names).items() if count > 1]
     if repeated:
         raise SourceError(
