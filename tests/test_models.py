@@ -282,3 +282,13 @@ def test_predictions_do_not_look_at_weights():
     model = logloss.fit(table, "y", weight="w")
     spoiled = table.set_column(2, "w", pa.array([None, -1.0, 0.0, 1.0]))
     assert model.predict(spoiled)["logit"].equals(model.predict(table)["logit"])
+
+
+def test_names_from_the_data_stay_on_one_line_and_steer_no_terminal():
+    name = "hour\n\x1b[2J"
+    table = pa.table({name: [0.0, 1, 2, 3, None], "same\n": [1] * 5, "y": [0, 1, 0, 1, 0]})
+    model = logloss.fit(table, "y")
+    for shown in (str(model), str(model.summary())):
+        assert "\x1b" not in shown
+        assert r"hour\n\x1b[2J_missing" in shown or "filled: hour\\n" in shown
+    assert len(str(model).splitlines()) == 4

@@ -241,6 +241,15 @@ def _remove(path: str, handle: int, owner: int) -> None:
             os.unlink(path)
 
 
+def printable(text: str) -> str:
+    r"""Return text from data on one line, without what could steer a terminal.
+
+    >>> print(printable("late\n"))
+    late\n
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def dump_record(record: Mapping[str, Any]) -> str:
     """Turn a record into JSON text.
 

@@ -108,7 +108,7 @@ class Model:
             rate = 100 * self.base_rate
             lines.append(f"corrected for a population of {rate:.3g} % positive")
         lines.append(self._ending())
-        return "\n".join(lines)
+        return "\n".join(map(files.printable, lines))
 
     def _ending(self) -> str:
         """Return how the fit ended, in a line."""

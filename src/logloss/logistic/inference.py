@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from logloss.errors import ArgumentError, ModelError
+from logloss.files import printable
 from logloss.logistic.covariance import Inference, covariance
 from logloss.logistic.hypotheses import HypothesisTest, likelihood_ratio, restrictions, wald
 from logloss.logistic.minimise import PathPoint, Solution, Status
@@ -122,7 +123,8 @@ class LogisticSummary:
     covariance_matrix: FloatArray | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
-        width = max(len(term.name) for term in self.terms)
+        names = [printable(term.name) for term in self.terms]
+        width = max(map(len, names))
         lines = [
             f"logistic regression · {self.n:,} rows · base rate {self.base_rate:.4f} · "
             f"{self.status}: {self.scans} scans, {_distance(self.bound, self.method)}",
@@ -133,9 +135,9 @@ class LogisticSummary:
             f"{'':{width}}  {'coef':>11} {'std err':>10} {'z':>8} {'p':>9} "
             f"{'2.5 %':>11} {'97.5 %':>11} {'odds ×':>10}",
         ]
-        for t in self.terms:
+        for name, t in zip(names, self.terms, strict=True):
             lines.append(
-                f"{t.name:{width}}  {t.coefficient:11.5g} {t.standard_error:10.4g} {t.z:8.2f} "
+                f"{name:{width}}  {t.coefficient:11.5g} {t.standard_error:10.4g} {t.z:8.2f} "
                 f"{_p(t.p_value):>9} {t.low:11.5g} {t.high:11.5g} {t.odds_ratio:10.4g}"
             )
         if self.aliased:
@@ -144,7 +146,7 @@ class LogisticSummary:
             lines.append(f"separated (no finite estimate): {', '.join(self.separated)}")
         if self.status is not Status.CONVERGED:
             lines.append(f"{self.status}: {self.status.message}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
     def _notes(self) -> list[str]:
         """Say what is not as usual."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from logloss.files import printable
 from logloss.scoring.estimates import Estimate
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _text(value: object) -> str:
         return "missing"
     if isinstance(value, float):
         return f"{value:.6g}"
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    return printable(str(value))
 
 
 def _cut(text: str, width: int) -> str:
