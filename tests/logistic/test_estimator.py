@@ -16,7 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from logloss import LogisticRegression
-from logloss.errors import ArgumentError, ConvergenceWarning, SeparationWarning, WeightError
+from logloss.errors import (
+    ArgumentError,
+    ConvergenceWarning,
+    SeparationWarning,
+    WeightError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +239,19 @@ def test_complete_separation_is_proved(sample):
         model = LogisticRegression().fit(X, (X[:, 0] > 0).astype(int))
     assert model.status_ == "separated"
     assert model.score(X, X[:, 0] > 0) == 1.0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [60, 60_000])
+def test_a_number_that_is_not_finite_is_refused_in_scikit_learn_s_words(n, dtype, bad):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(n, 20)).astype(dtype), rng.integers(0, 2, n)
+    X[n - 3, 7] = bad
+    weight = np.ones(n)
+    weight[n - 3] = 0
+    words = "Input X contains NaN" if np.isnan(bad) else "Input X contains infinity"
+    with pytest.raises(ValueError, match=words):
+        LogisticRegression().fit(X, y)
+    with pytest.raises(ValueError, match=words):
+        LogisticRegression().fit(X, y, sample_weight=weight)

@@ -245,7 +245,8 @@ def learn_columns(
     ArgumentError
         If an offset is not finite, or too large.
     ColumnError
-        If the numbers of a column are too large or too close to each other to be squared.
+        If a number is not finite, or the numbers of a column are too large or too close to each
+        other to be squared.
     """
     shift = np.zeros(len(layout.numbers))
     if moments is None:
@@ -257,6 +258,7 @@ def learn_columns(
             value=moments.weight,
         )
     _check_range(moments, layout)
+    _check_numbers(moments, layout)
     mean, variance = _mean_and_variance(moments, shift)
     if np.any(variance < _CANCELLATION * np.square(mean - shift)):
         shift = mean
@@ -315,6 +317,16 @@ def _mean_and_variance(moments: Moments, shift: FloatArray) -> tuple[FloatArray,
     variance = np.maximum(moments.second / moments.weight - np.square(offset), 0.0)
     mean = np.where(moments.low == moments.high, moments.low, shift + offset)
     return mean, variance
+
+
+def _check_numbers(moments: Moments, layout: Layout) -> None:
+    """Raise where a sum says that a column holds NaN; what is infinite is out of range already."""
+    bad = np.flatnonzero(np.isnan(moments.first))
+    if len(bad):
+        raise ColumnError(
+            f"numbers must be finite; column {layout.numbers[bad[0]]!r} holds NaN. "
+            "Remove the rows or fill the values."
+        )
 
 
 def _check(block: Block) -> None:

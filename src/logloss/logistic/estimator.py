@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression as Peer
-from sklearn.utils import check_array, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 from logloss import kernel
 from logloss.design.block import Layout, array_source
 from logloss.design.labels import encode_labels
-from logloss.errors import ArgumentError
+from logloss.errors import ArgumentError, ColumnError
 from logloss.logistic.covariance import Inference
 from logloss.logistic.fit import MAX_SCANS, fit_logistic
 from logloss.logistic.hypotheses import HypothesisTest, score
@@ -178,7 +178,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         SeparationWarning
             If columns separate the classes.
         """
-        numbers, labels = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        # whether numbers are finite is seen in the first scan
+        numbers, labels = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], ensure_all_finite=False
+        )
         self.classes_, target = encode_labels(labels)
         weight = shift = None
         if sample_weight is not None:
@@ -187,21 +190,25 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             shift = check_array(offset, ensure_2d=False, dtype=np.float64, input_name="offset")
             check_consistent_length(numbers, shift)
         groups = None if clusters is None else _numbered(clusters, numbers)
-        fitted = fit_logistic(
-            array_source(numbers, target, weight, shift, groups),
-            Layout(self._names(numbers)),
-            LocalEngine(),
-            alpha=self.alpha,
-            prior=self.prior,
-            fit_intercept=self.fit_intercept,
-            tol=self.tol,
-            max_scans=self.max_scans,
-            method=self.method,
-            inference=Inference(
-                self.covariance, self.weighting, groups is not None, self.intervals
-            ),
-            base_rate=self.base_rate,
-        )
+        try:
+            fitted = fit_logistic(
+                array_source(numbers, target, weight, shift, groups),
+                Layout(self._names(numbers)),
+                LocalEngine(),
+                alpha=self.alpha,
+                prior=self.prior,
+                fit_intercept=self.fit_intercept,
+                tol=self.tol,
+                max_scans=self.max_scans,
+                method=self.method,
+                inference=Inference(
+                    self.covariance, self.weighting, groups is not None, self.intervals
+                ),
+                base_rate=self.base_rate,
+            )
+        except ColumnError:  # scikit-learn has its own words for NaN and infinity
+            assert_all_finite(numbers, estimator_name=type(self).__name__, input_name="X")
+            raise
         summary = fitted.summary
         self.coef_ = fitted.predictor.coefficients[np.newaxis, :]
         self.intercept_ = np.array([fitted.predictor.intercept + summary.prior_shift])
