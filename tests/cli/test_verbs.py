@@ -281,3 +281,10 @@ def test_info_tests_coefficients_together(folder, tmp_path, call):
     assert record["wald_test"] == {**test.to_dict(), "hypothesis": list(test.hypothesis)}
     wrong = call("info", path, "--wald", "fares")
     assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+
+
+def test_plot_alone_shows_its_help(call):
+    outcome = call("plot")
+    assert outcome.code == 0
+    assert "reliability" in outcome.out
+    assert outcome.err == ""

@@ -97,3 +97,25 @@ def test_a_column_of_lists_is_refused():
     rows = pa.table({"y": [0, 1], "p": [0.5, 0.5], "k": [[1], [2]]})
     with pytest.raises(ColumnError, match="'k'"):
         score(rows, "y", prob="p", by="k")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        (pa.timestamp("ns"), ["1970-01-01 00:00:10", "1970-01-01 00:00:00.000000001"]),
+        (pa.timestamp("ns", "UTC"), ["1970-01-01 00:00:10Z", "1970-01-01 00:00:00.000000001Z"]),
+        (
+            pa.timestamp("ns", "America/New_York"),
+            ["1969-12-31 19:00:10-0500", "1969-12-31 19:00:00.000000001-0500"],
+        ),
+        (pa.time64("ns"), ["00:00:10", "00:00:00.000000001"]),
+        (pa.duration("ns"), ["10000000000 ns", "1 ns"]),
+    ],
+)
+def test_nanoseconds_are_text_for_python_has_no_type_for_them(kind, shown):
+    when = pa.array([10**10, 1, 10**10, None]).cast(pa.int64()).cast(kind)
+    rows = pa.table({"y": [0, 1, 1, 0], "p": [0.4, 0.8, 0.3, 0.2], "t": when})
+    result = score(rows, "y", prob="p", by="t")
+    assert {level.level for level in result.by} == {*shown, None}
+    assert result.worst[0].columns["t"] == shown[0]
+    assert score(rows, "y", prob="p", cluster="t").n_clusters == 3

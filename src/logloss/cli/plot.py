@@ -14,10 +14,17 @@ from logloss.cli.terminal import Answer
 
 app = typer.Typer(
     rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Draw curves, a reliability diagram, a fit.",
+)
+
+
+@app.callback(
+    invoke_without_command=True,
     epilog="\b\nExample:\n  logloss plot sigmoid -o out/sigmoid.png",
 )
+def overview(context: typer.Context) -> None:
+    """Draw curves, a reliability diagram, a fit."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command(epilog="\b\nExample:\n  logloss plot sigmoid -o out/sigmoid.png")

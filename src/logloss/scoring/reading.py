@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -147,7 +148,7 @@ def _groups(batch: Batch, name: str) -> Groups:
         raise ColumnError(f"column {name!r} holds {column.type}, whose values cannot be grouped")
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
-    values = [*column.dictionary.to_pylist(), None]
+    values = [*values_of(column.dictionary), None]
     codes = (
         column.indices.cast(pa.int64()).fill_null(len(values) - 1).to_numpy(zero_copy_only=False)
     )
@@ -157,6 +158,18 @@ def _groups(batch: Batch, name: str) -> Groups:
     return Groups(
         tuple(keys[place] for place in np.flatnonzero(used)), (np.cumsum(used) - 1)[codes]
     )
+
+
+def values_of(column: pa.Array) -> list[Any]:
+    """Return the values of a column; nanoseconds, which Python has no type for, as text."""
+    if getattr(column.type, "unit", None) != "ns":
+        return list(column.to_pylist())
+    if pa.types.is_duration(column.type):
+        counts = column.cast(pa.int64()).to_pylist()
+        return [None if count is None else f"{count} ns" for count in counts]
+    texts = column.cast(pa.string()).to_pylist()
+    zeros = re.compile(r"(?:(\.\d*[1-9])|\.)0+(?!\d)")
+    return [None if text is None else zeros.sub(r"\1", text) for text in texts]
 
 
 def _levels(batch: Batch, name: str) -> Groups:

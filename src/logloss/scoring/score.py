@@ -17,7 +17,7 @@ from logloss.rows.local import LocalEngine
 from logloss.rows.protocols import Batch, Engine
 from logloss.rows.source import Source, open_source
 from logloss.scoring.passes import ScorePass
-from logloss.scoring.reading import RowReader, check_columns, refuse_many
+from logloss.scoring.reading import RowReader, check_columns, refuse_many, values_of
 from logloss.scoring.result import Score, make_score
 from logloss.scoring.segments import segments_of
 from logloss.scoring.state import ScoreState
@@ -157,7 +157,7 @@ def score(
         baseline_rate=rate,
         baseline_origin=origin,
         segments=_segments(state, by),
-        columns=rows.take(state.worst.row.tolist()).to_pylist() if state.worst.row.size else [],
+        columns=_rows_as_values(rows, state.worst.row.tolist()),
         clip=clip,
     )
 
@@ -227,6 +227,14 @@ def _baseline(
             return float(rate), "training"
     rate = state.totals["y"].value / state.totals["one"].value
     return min(max(rate, 0.0), 1.0), "observed"
+
+
+def _rows_as_values(rows: Source[Batch], numbers: list[int]) -> list[dict[str, Any]]:
+    if not numbers:
+        return []
+    table = rows.take(numbers)
+    columns = [values_of(column.combine_chunks()) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _segments(state: ScoreState, by: tuple[str, ...]) -> tuple[Any, ...]:
