@@ -314,3 +314,40 @@ def test_modules_show_copy_and_pickle_their_options() -> None:
     input, target = torch.tensor([0.25, -2.0]), torch.tensor([0, 1])
     for other in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
         assert other(input, target) == loss(input, target)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("changed", [0, 1], ids=["logits", "target"])
+def test_what_was_changed_since_the_forward_pass_is_not_differentiated(
+    reduction: str, changed: int
+) -> None:
+    for module in (ours.BCEWithLogitsLoss, nn.BCEWithLogitsLoss):
+        leaf = torch.tensor([0.5, -1.0], requires_grad=True)
+        given = (leaf * 2, torch.tensor([0.25, 1.0]))
+        loss = module(reduction=reduction)(*given).sum()
+        with torch.no_grad():
+            given[changed].mul_(0.5)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            torch.autograd.grad(loss, leaf, create_graph=True)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_loss_is_where_the_logits_are_whatever_the_default_device(reduction: str) -> None:
+    logits, target = torch.zeros(3, requires_grad=True), torch.ones(3)
+    with torch.device("meta"):
+        loss = ours.BCEWithLogitsLoss(reduction=reduction)(logits, target)
+    assert loss.device == logits.device
+
+
+def test_lazily_negated_logits_are_read_as_negated() -> None:
+    logits = torch.tensor([1 + 2j, 0 - 3j]).conj().imag
+    assert logits.is_neg()
+    loss = ours.BCEWithLogitsLoss()(logits, torch.ones(2))
+    assert loss == ours.BCEWithLogitsLoss()(logits.resolve_neg(), torch.ones(2))
+
+
+def test_a_weight_that_was_made_a_parameter_counts() -> None:
+    loss = ours.BCEWithLogitsLoss()
+    del loss.weight
+    loss.weight = nn.Parameter(torch.tensor(3.0))
+    assert loss(torch.zeros(2), torch.ones(2)).item() == pytest.approx(3 * 0.6931472)

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
-from torch.autograd import Function
+from torch import Tensor, empty_like, scalar_tensor
+from torch.autograd import Function, forward_ad
+from torch.compiler import is_compiling
 
+from logloss import kernel
 from logloss.errors import LabelError, ProbabilityError
 from logloss.torch import composed, runs
 from logloss.torch.operands import Operands, Options
-from logloss.torch.runs import Outcome
+from logloss.torch.runs import CPU, LARGE, PLAIN, Outcome, jit_traces, modes, transforms
 
 
 class Loss(NamedTuple):
@@ -41,47 +43,73 @@ class Loss(NamedTuple):
         outcome = self.evaluated(given, options, gradient)
         if not gradient:
             return outcome.loss
-        loss: Tensor = _attach(given.scores, outcome, given[1:], options, self)
+        said = (outcome.loss, outcome.gradient, given[1:], options, self)
+        loss: Tensor = _attach(given.scores, said)
         return loss
-
-
-def quick_mean(logits: Tensor, target: Tensor) -> Tensor | None:
-    """Mean loss of logits, fast for few of them; None where there is more to it."""
-    if not runs.readable(logits, target):
-        return None
-    gradient = logits.requires_grad and torch.is_grad_enabled()
-    outcome = runs.quick_mean(logits, target, gradient)
-    if outcome is None or not gradient:
-        return None if outcome is None else outcome.loss
-    loss: Tensor = _attach(logits, outcome, (target,), _MEAN, loss_of_logits)
-    return loss
 
 
 class _Evaluated(Function):  # type: ignore[misc]
     """What the kernel said, differentiable by the scores; all other tensors are constants."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, outcome: Outcome, *rest: Any) -> Tensor:
-        ctx.save_for_backward(scores, outcome.gradient)
-        ctx.rest = rest
-        return outcome.loss
+    def forward(ctx: Any, scores: Tensor, said: tuple[Any, ...]) -> Tensor:
+        value, gradient, constants, ctx.options, ctx.loss = said
+        # the constants, too: derivatives beyond the first must not read what was since changed
+        ctx.save_for_backward(scores, gradient, *constants)
+        result: Tensor = value
+        return result
 
     @staticmethod
     def backward(ctx: Any, of_loss: Tensor) -> Any:
-        scores, gradient = ctx.saved_tensors
+        scores, gradient, *constants = ctx.saved_tensors
         if torch.is_grad_enabled():
-            others, options, loss = ctx.rest
-            value = loss.composed(Operands(scores, *others), options)
+            value = ctx.loss.composed(Operands(scores, *constants), ctx.options)
             (slope,) = torch.autograd.grad(value, scores, of_loss, create_graph=True)
         else:
             slope = gradient * of_loss
-        return slope, None, None, None, None
+        return slope, None
 
 
-#: Without the detour of `Function.apply` for `torch.func`, whose losses are composed: it costs
-#: more than the loss of a small batch.
+#: Without the detour of `Function.apply` for `torch.func`, whose losses are composed. It takes
+#: the scores and one tuple, (value, gradient, constants, options, loss): each argument beyond
+#: costs as much as the loss of a small batch.
 _attach = super(Function, _Evaluated).apply
 _MEAN = Options()
+
+
+def quick_mean(logits: Tensor, target: Tensor) -> Tensor | None:
+    """Mean loss of few plain logits; None where there is more to it, for the long way.
+
+    All in one function, tests of `runs.readable` included: in a step of training, whose other
+    work has emptied the caches, each call costs as much as the loss of a small batch.
+    """
+    if (
+        is_compiling()
+        or transforms()
+        or modes()
+        or jit_traces()
+        or forward_ad._current_level >= 0
+        or type(logits) not in PLAIN
+        or type(target) not in PLAIN
+    ):
+        return None
+    try:  # neither on another device, nor sparse, nor lazily negated, nor differentiable targets
+        plain = logits.detach()
+        y, z = target.numpy(), plain.numpy()
+    except (TypeError, RuntimeError):
+        return None
+    gradient = empty_like(plain) if logits.requires_grad and torch.is_grad_enabled() else None
+    if gradient is None:
+        mean = kernel.quick_mean_from_logits(y, z)
+    else:
+        mean = kernel.quick_gradient_from_logits(y, z, gradient.numpy())
+    if mean is None or mean > LARGE:
+        return None
+    value: Tensor = scalar_tensor(mean, dtype=logits.dtype, device=CPU)
+    if gradient is None:
+        return value
+    loss: Tensor = _attach(logits, (value, gradient, (target,), _MEAN, loss_of_logits))
+    return loss
 
 
 def _probabilities(given: Operands, options: Options, gradient: bool) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from logloss.torch.autograd import quick_mean
 from logloss.torch.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
 
@@ -42,6 +43,18 @@ class BCEWithLogitsLoss(nn.BCEWithLogitsLoss):  # type: ignore[misc]
 
     def forward(self, input: Tensor, target: Tensor, *, where: Tensor | None = None) -> Tensor:
         """Return the loss of logits; see `binary_cross_entropy_with_logits`."""
+        weights = self._buffers
+        if (
+            where is None
+            and self.reduction == "mean"
+            and not self.label_smoothing
+            and not self.gamma
+            and weights.get("weight", self) is None
+            and weights.get("pos_weight", self) is None
+        ):
+            loss = quick_mean(input, target)
+            if loss is not None:
+                return loss
         return binary_cross_entropy_with_logits(
             input,
             target,

@@ -16,12 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
 from logloss import kernel
 from logloss.clipping import TORCH_LIMIT
 from logloss.kernel import ExactSum, Faults, Rows
 from logloss.threads import map_ordered
-from logloss.torch.operands import HALF, Operands, Options, full_precision
+from logloss.torch.operands import Operands, Options, full_precision
 
 Array = npt.NDArray[Any]
 Kernel = Callable[..., tuple[ExactSum | None, Faults]]
@@ -32,8 +33,14 @@ _RUN = 1 << 17
 _MOST_RUNS = 16
 #: What torch does to probabilities: their logarithms end at −100. Logits know no clip.
 _CLIP = (0.0, 1.0, TORCH_LIMIT)
-_FULL = (torch.float32, torch.float64)
-_PLAIN = (Tensor, torch.nn.Parameter)
+transforms = torch._C._are_functorch_transforms_active
+jit_traces = torch._C._is_tracing
+modes = torch._C._len_torch_dispatch_stack
+CPU = torch.device("cpu")
+#: Means beyond this may round to what float32 cannot hold.
+LARGE = 3e38
+#: Types of tensors that the kernel reads: what torch subclasses it may also reinterpret.
+PLAIN = (Tensor, torch.nn.Parameter)
 
 
 class Outcome(NamedTuple):
@@ -60,12 +67,12 @@ def readable(scores: Tensor, *constants: Tensor | None) -> bool:
     It gives values, and first derivatives by the scores backwards; nothing that torch traces
     or transforms.
     """
-    if torch.compiler.is_compiling() or transformed() or torch._C._len_torch_dispatch_stack():
+    if is_compiling() or transformed() or modes():
         return False
     for tensor in (scores, *constants):
         if tensor is not None and not (
             tensor.is_cpu
-            and type(tensor) in _PLAIN
+            and type(tensor) in PLAIN
             and tensor.layout is torch.strided
             and (tensor is scores or not tensor.requires_grad or not torch.is_grad_enabled())
         ):
@@ -75,11 +82,7 @@ def readable(scores: Tensor, *constants: Tensor | None) -> bool:
 
 def transformed() -> bool:
     """Whether `torch.func`, forward mode or a trace of torch.jit is at work."""
-    return bool(
-        torch._C._are_functorch_transforms_active()
-        or forward_ad._current_level >= 0
-        or torch.jit.is_tracing()
-    )
+    return bool(transforms() or forward_ad._current_level >= 0 or jit_traces())
 
 
 def evaluate_logits(given: Operands, options: Options, gradient: bool) -> Outcome:
@@ -90,24 +93,6 @@ def evaluate_logits(given: Operands, options: Options, gradient: bool) -> Outcom
 def evaluate_probabilities(given: Operands, options: Options) -> Outcome:
     """Do the same for probabilities, logarithms clamped as torch does; without a gradient."""
     return _evaluate(kernel.evaluate_probabilities, given, options, False)
-
-
-def quick_mean(logits: Tensor, target: Tensor, gradient: bool) -> Outcome | None:
-    """Mean loss and its gradient of few plain entries, where each step costs more than the loss.
-
-    None where anything is out of the ordinary, for the caller to go the long way.
-    """
-    if logits.dtype not in _FULL or target.dtype in HALF:
-        return None
-    y, z = target.numpy(force=True), logits.numpy(force=True)
-    if not gradient:
-        mean = kernel.quick_mean_from_logits(y, z)
-        return None if mean is None else Outcome(_scalar(mean, logits.dtype), None)
-    slopes = np.empty(z.shape, z.dtype)
-    mean = kernel.quick_gradient_from_logits(y, z, slopes)
-    if mean is None:
-        return None
-    return Outcome(_scalar(mean, logits.dtype), torch.from_numpy(slopes))
 
 
 def _evaluate(function: Kernel, given: Operands, options: Options, gradient: bool) -> Outcome:
@@ -139,7 +124,7 @@ def _evaluate(function: Kernel, given: Operands, options: Options, gradient: boo
     parts = map_ordered(evaluate_run, _runs(scores), torch.get_num_threads())
     if losses is None:
         total = reduce(add, (part for part, _ in parts if part is not None)).value
-        loss = _scalar(total / count if count else math.nan, given.scores.dtype)
+        loss = scalar(total / count if count else math.nan, given.scores.dtype)
     else:
         loss = _shaped(losses, given.scores)
     return Outcome(
@@ -203,8 +188,8 @@ def _shaped(array: Array, like: Tensor) -> Tensor:
     return torch.from_numpy(array.reshape(like.shape))
 
 
-def _scalar(value: float, dtype: torch.dtype) -> Tensor:
-    if dtype is torch.float64 or abs(value) < 3e38:
-        return torch.scalar_tensor(value, dtype=dtype)
-    # what float32 cannot hold
-    return torch.scalar_tensor(value, dtype=torch.float64).to(dtype)
+def scalar(value: float, dtype: torch.dtype) -> Tensor:
+    """Return a tensor without axes, on the processor whatever torch's default device is."""
+    if dtype is torch.float64 or abs(value) <= LARGE:
+        return torch.scalar_tensor(value, dtype=dtype, device=CPU)
+    return torch.scalar_tensor(value, dtype=torch.float64, device=CPU).to(dtype)
