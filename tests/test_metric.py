@@ -109,3 +109,12 @@ def test_a_bad_row_takes_nothing_in():
 def test_exactly_one_kind_of_forecast_is_asked_for(scores):
     with pytest.raises(ArgumentError, match="exactly one"):
         LogLoss().update([1], **scores)
+
+
+def test_no_bit_of_a_state_can_be_turned_unseen() -> None:
+    state = LogLoss().update([1, 0], [0.9, 0.2]).to_bytes()
+    for bit in range(8 * 64):
+        damaged = bytearray(state)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ModelError):
+            LogLoss.from_bytes(bytes(damaged))

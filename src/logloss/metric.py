@@ -17,8 +17,8 @@ from logloss.kernel import ExactSum, Rows, evaluate_logits, evaluate_probabiliti
 FloatArray = npt.NDArray[Any]
 
 _MAGIC = b"logloss.LogLoss\x00"
-_VERSION = 1
-_HEADER = struct.Struct("<16sHQI")  # magic, version, rows, checksum of what follows
+_VERSION = 2
+_HEADER = struct.Struct("<16sHQI")  # magic, version, rows, checksum of rows and sums
 #: Σwℓ, Σw, Σw²ℓ², Σw²ℓ, Σw²: what a weighted mean and its variance are made of.
 _N_SUMS = 5
 
@@ -122,7 +122,7 @@ class LogLoss:
     def to_bytes(self) -> bytes:
         """Return the state, versioned and checksummed, for `from_bytes` on any machine."""
         body = b"".join(part.to_bytes() for part in self._sums)
-        return _HEADER.pack(_MAGIC, _VERSION, self._n_rows, zlib.crc32(body)) + body
+        return _HEADER.pack(_MAGIC, _VERSION, self._n_rows, _checksum(self._n_rows, body)) + body
 
     @classmethod
     def from_bytes(cls, state: bytes) -> Self:
@@ -131,19 +131,19 @@ class LogLoss:
         Raises
         ------
         ModelError
-            If the bytes are not a state, damaged, or of a newer version.
+            If the bytes are not a state, damaged, or of another version.
         """
         if len(state) < _HEADER.size or not state.startswith(_MAGIC):
             raise ModelError("these bytes are not the state of a LogLoss")
         _, version, n_rows, checksum = _HEADER.unpack_from(state)
-        if version > _VERSION:
+        if version != _VERSION:
             raise ModelError(
-                f"this state has version {version}; this logloss reads up to {_VERSION}: "
-                "update logloss"
+                f"this state has version {version}; this logloss reads {_VERSION}: "
+                "write and read it with the same one"
             )
         body = state[_HEADER.size :]
         size = len(ExactSum.of(np.empty(0)).to_bytes())
-        if len(body) != _N_SUMS * size or zlib.crc32(body) != checksum:
+        if len(body) != _N_SUMS * size or _checksum(n_rows, body) != checksum:
             raise ModelError("damaged LogLoss state: its checksum does not fit")
         made = cls()
         made._n_rows = n_rows
@@ -154,3 +154,7 @@ class LogLoss:
 
     def __repr__(self) -> str:
         return f"LogLoss(n_rows={self.n_rows}, value={self.value:.6g})"
+
+
+def _checksum(n_rows: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(n_rows.to_bytes(8, "little")))
