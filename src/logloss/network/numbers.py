@@ -186,7 +186,7 @@ def _quantiles(X: FloatArray, weight: FloatArray, shares: FloatArray) -> FloatAr
     """Return weighted quantiles, shape (len(shares), p): values that occur, the lowest of each."""
     found = np.empty((len(shares), X.shape[1]))
     for j, column in enumerate(X.T):
-        order = np.argsort(column, kind="stable")
+        order = np.argsort(column)
         reached = np.cumsum(weight[order])
         # what rounding adds to a sum must not push a share over to the next value
         at = np.searchsorted(reached, shares * reached[-1] * (1 - 1e-12))

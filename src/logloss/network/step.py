@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw as updated
 
 from logloss import kernel
-from logloss.network.module import HiddenLayer, TableNetwork
+from logloss.network.module import MemberLinear, TableNetwork
 from logloss.network.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -34,15 +33,42 @@ _BENDS: dict[str, tuple[Any, Any]] = {
 }
 
 
-@dataclass(frozen=True)
+class _Layer:
+    """A layer's weights, and where their gradients go."""
+
+    def __init__(self, layer: MemberLinear, slope: dict[Tensor, Tensor]) -> None:
+        self.weight, self.bias = layer.weight.detach(), layer.bias.detach()
+        self.turned = self.weight.transpose(1, 2)
+        self.weight_slope, self.bias_slope = slope[layer.weight], slope[layer.bias]
+
+
 class _Room:
     """Where the numbers of a batch of one size lie: they are written anew in every step."""
 
-    x: Tensor | None
-    units: tuple[Tensor, ...]
-    slopes: tuple[Tensor, ...]
-    logits: Tensor
-    residual: Tensor
+    def __init__(self, network: TableNetwork, n_rows: int) -> None:
+        made, dtype = network.architecture, network.output.weight.dtype
+
+        def empty(width: int) -> Tensor:
+            return torch.empty(made.members, n_rows, width, dtype=dtype)
+
+        self.x = empty(network.n_encoded) if made.levels else None
+        self.units = tuple(map(empty, made.hidden))
+        self.turned = tuple(units.transpose(1, 2) for units in self.units)
+        self.slopes = tuple(map(empty, made.hidden))
+        self.logits, self.residual = empty(1), empty(1)
+        self.logits_row, self.residual_row = _flat(self.logits), _flat(self.residual)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What AdamW keeps of one group of parameters."""
+
+    parameters: list[Tensor]
+    slopes: list[Tensor]
+    means: list[Tensor]
+    squares: list[Tensor]
+    steps: list[Tensor]
+    options: dict[str, Any]
 
 
 class WrittenStep:
@@ -53,22 +79,26 @@ class WrittenStep:
     network : TableNetwork
         Changed in place; see `fits`.
     optimiser : AdamW
-        Its state is read and advanced.
+        Its state is read at the first step, and advanced by all.
     recipe : Recipe
         How.
     """
 
     def __init__(self, network: TableNetwork, optimiser: torch.optim.AdamW, recipe: Recipe) -> None:
+        made = network.architecture
         self.network, self.optimiser, self.recipe = network, optimiser, recipe
-        self.members = network.architecture.members
-        self.bend, self.bend_back = _BENDS[network.architecture.activation]
-        self.hidden: tuple[HiddenLayer, ...] = tuple(network.hidden)
+        self.members, self.is_linear, self.n_codes = made.members, made.linear, len(made.levels)
+        self.bend, self.bend_back = _BENDS[made.activation]
         trained = [p for p in network.parameters() if p.requires_grad]
         # one after the other, so that their length is one call
         self.gradient = torch.zeros(sum(p.numel() for p in trained), dtype=trained[0].dtype)
         parts = self.gradient.split([p.numel() for p in trained])
         self.slope = {p: part.view_as(p) for p, part in zip(trained, parts, strict=True)}
+        layers = (*(layer.linear for layer in network.hidden), network.output)
+        self.layers = tuple(_Layer(layer, self.slope) for layer in layers)
+        self.each = torch.arange(self.members).unsqueeze(-1)
         self.rooms: dict[int, _Room] = {}
+        self.moments: list[_Moments] = []
 
     @staticmethod
     def fits(network: TableNetwork) -> bool:
@@ -85,8 +115,10 @@ class WrittenStep:
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def __call__(self, batch: Rows, rate: float) -> float:
         """Take one step, unless the loss is not finite; return the loss before it."""
-        room = self.rooms.get(len(batch)) or self._room(len(batch))
-        self.rooms[len(batch)] = room
+        n_rows = len(batch)
+        if n_rows not in self.rooms:
+            self.rooms[n_rows] = _Room(self.network, n_rows)
+        room = self.rooms[n_rows]
         found = None if batch.codes is None else self.network.slots(batch.codes).flatten()
         x = self._forward(batch, found, room)
         loss = self._loss(batch, room)
@@ -95,50 +127,35 @@ class WrittenStep:
             self._update(rate)
         return loss
 
-    def _room(self, n_rows: int) -> _Room:
-        like, widths = self.network.output.weight, self.network.architecture.hidden
-
-        def empty(width: int) -> Tensor:
-            return torch.empty(self.members, n_rows, width, dtype=like.dtype)
-
-        return _Room(
-            empty(self.network.n_encoded) if self.network.architecture.levels else None,
-            tuple(map(empty, widths)),
-            tuple(map(empty, widths)),
-            empty(1),
-            empty(1),
-        )
-
     def _forward(self, batch: Rows, found: Tensor | None, room: _Room) -> Tensor:
         """Fill the units and the logits; return what the first layer sees."""
-        network = self.network
-        x = batch.encoded.expand(self.members, *batch.encoded.shape)
+        x = batch.encoded.expand(self.members, -1, -1)
         if found is not None:
             assert room.x is not None
             width = x.shape[-1]
             room.x[..., :width] = x
-            rows = network.embeddings.index_select(1, found)
-            room.x[..., width:] = rows.view(*x.shape[:2], -1)
+            rows = self.network.embeddings.index_select(1, found)
+            room.x[..., width:] = rows.view(self.members, len(batch), -1)
             x = room.x
         units = x
-        for layer, into in zip(self.hidden, room.units, strict=True):
-            torch.baddbmm(layer.linear.bias, units, layer.linear.weight, out=into)
+        *hidden, output = self.layers
+        for layer, into in zip(hidden, room.units, strict=True):
+            torch.baddbmm(layer.bias, units, layer.weight, out=into)
             units = self.bend(into)
-        torch.baddbmm(network.output.bias, units, network.output.weight, out=room.logits)
-        if network.architecture.linear:
-            room.logits.baddbmm_(x, network.linear)
-            if found is not None:
-                effects = network.level_effects.index_select(1, found)
-                room.logits.add_(effects.view(*x.shape[:2], -1).sum(-1, keepdim=True))
+        torch.baddbmm(output.bias, units, output.weight, out=room.logits)
+        if self.is_linear:
+            room.logits.baddbmm_(x, self.network.linear)
+        if self.is_linear and found is not None:
+            effects = self.network.level_effects.index_select(1, found)
+            room.logits.add_(effects.view(self.members, len(batch), -1).sum(-1, keepdim=True))
         return x
 
     def _loss(self, batch: Rows, room: _Room) -> float:
         """Return the loss, and leave the gradient of the members' sum by the logits."""
         y, weight, trained = batch.y, batch.weight, len(batch) * self.members
         if self.members > 1:
-            each = torch.arange(self.members).unsqueeze(-1)
             y = y.expand(self.members, -1).contiguous()
-            weight = torch.where(batch.fold == each, 0, batch.weight)
+            weight = torch.where(batch.fold == self.each, 0, weight)
             # what is held out would otherwise make the loss smaller
             trained = max(trained - int(torch.count_nonzero(batch.fold >= 0)), 1)
         pos_weight = None
@@ -147,11 +164,11 @@ class WrittenStep:
         total, _ = kernel.evaluate_logits(
             kernel.Rows(
                 y=_flat(y),
-                scores=_flat(room.logits),
+                scores=room.logits_row,
                 weight=_flat(weight),
                 pos_weight=pos_weight,
                 gamma=self.recipe.gamma,
-                gradient=_flat(room.residual),
+                gradient=room.residual_row,
             ),
             total=True,
         )
@@ -161,29 +178,31 @@ class WrittenStep:
 
     def _backward(self, x: Tensor, found: Tensor | None, room: _Room) -> None:
         """Fill the gradient, from the output back to the embeddings."""
-        network, slope = self.network, self.slope
-        back, inputs = room.residual, (x, *room.units)
-        layers = (*(layer.linear for layer in self.hidden), network.output)
-        for k in reversed(range(len(layers))):
-            torch.bmm(inputs[k].transpose(1, 2), back, out=slope[layers[k].weight])
-            torch.sum(back, 1, keepdim=True, out=slope[layers[k].bias])
+        back, turned = room.residual, (x.transpose(1, 2), *room.turned)
+        for k in reversed(range(len(self.layers))):
+            layer = self.layers[k]
+            torch.bmm(turned[k], back, out=layer.weight_slope)
+            torch.sum(back, 1, keepdim=True, out=layer.bias_slope)
             if k:
-                torch.bmm(back, layers[k].weight.transpose(1, 2), out=room.slopes[k - 1])
-                back = self.bend_back(room.slopes[k - 1], room.units[k - 1])
-        if network.architecture.linear:
-            torch.bmm(x.transpose(1, 2), room.residual, out=slope[network.linear])
-        if found is None:
-            return
-        n_columns = len(network.architecture.levels)
-        first = x.shape[-1] - n_columns * network.architecture.embedding
-        on_rows = torch.bmm(back, layers[0].weight[:, first:].transpose(1, 2))
-        if network.architecture.linear:
-            on_rows += room.residual * network.linear[:, first:].transpose(1, 2)
-            each = room.residual.expand(-1, -1, n_columns)
-            effects = slope[network.level_effects].zero_()
-            effects.index_add_(1, found, each.reshape(self.members, -1, 1))
+                slopes = room.slopes[k - 1]
+                torch.bmm(back, layer.turned, out=slopes)
+                back = self.bend_back(slopes, room.units[k - 1])
+        if self.is_linear:
+            torch.bmm(turned[0], room.residual, out=self.slope[self.network.linear])
+        if found is not None:
+            self._backward_levels(back, found, room.residual)
+
+    def _backward_levels(self, back: Tensor, found: Tensor, residual: Tensor) -> None:
+        """Fill the gradients of embeddings and of the levels' effects."""
+        network = self.network
+        first = network.n_encoded - self.n_codes * network.architecture.embedding
+        on_rows = torch.bmm(back, self.layers[0].turned[..., first:])
+        if self.is_linear:
+            on_rows += residual * network.linear[:, first:].transpose(1, 2)
+            each = residual.expand(-1, -1, self.n_codes).reshape(self.members, -1, 1)
+            self.slope[network.level_effects].zero_().index_add_(1, found, each)
         rows = on_rows.view(self.members, len(found), -1)
-        slope[network.embeddings].zero_().index_add_(1, found, rows)
+        self.slope[network.embeddings].zero_().index_add_(1, found, rows)
 
     def _update(self, rate: float) -> None:
         """Clip the gradient, and let AdamW follow it."""
@@ -191,34 +210,46 @@ class WrittenStep:
         longest = self.recipe.clip_norm * math.sqrt(self.members)
         if length > longest:
             self.gradient *= longest / (length + 1e-6)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-            states = [self._state(p) for p in group["params"]]
-            updated(
-                group["params"],
-                [self.slope[p] for p in group["params"]],
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
+        if not self.moments:
+            self.moments = [self._moments(group) for group in self.optimiser.param_groups]
+        for group in self.moments:
+            group.steps[0].add_(1)  # which is that of all
+            # what the optimiser's own step calls in the end
+            torch._fused_adamw_(
+                group.parameters,
+                group.slopes,
+                group.means,
+                group.squares,
                 [],
-                [state["step"] for state in states],
-                fused=True,
-                amsgrad=False,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
+                group.steps,
                 lr=rate,
-                weight_decay=group["weight_decay"],
-                eps=group["eps"],
-                maximize=False,
+                **group.options,
             )
 
-    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
-        """Return what AdamW keeps of a parameter, in the form that its own steps give it."""
-        state: dict[str, Tensor] = self.optimiser.state[parameter]
-        if not state:
-            state["step"] = torch.tensor(0.0, dtype=torch.float32)
-            state["exp_avg"] = torch.zeros_like(parameter)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
-        return state
+    def _moments(self, group: dict[str, Any]) -> _Moments:
+        """Read a group of the optimiser; what is not there yet begins as its own step would."""
+        states = [self.optimiser.state[p] for p in group["params"]]
+        for parameter, state in zip(group["params"], states, strict=True):
+            if not state:
+                state["step"] = torch.tensor(0.0, dtype=torch.float32)
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+            state["step"] = states[0]["step"]
+        return _Moments(
+            [p.detach() for p in group["params"]],
+            [self.slope[p] for p in group["params"]],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [state["step"] for state in states],
+            {
+                "beta1": group["betas"][0],
+                "beta2": group["betas"][1],
+                "weight_decay": group["weight_decay"],
+                "eps": group["eps"],
+                "amsgrad": False,
+                "maximize": False,
+            },
+        )
 
 
 def _flat(values: Tensor) -> npt.NDArray[Any]:

@@ -7,9 +7,10 @@ Only the optimisation is here; what a row's loss is, `logloss.torch` says, what 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,13 @@ class Rows:
             self.weight[rows],
             self.fold[rows],
         )
+
+    def cut(self, parts: Sequence[slice]) -> Iterator[Rows]:
+        """Yield parts that lie one after the other, as views."""
+        sizes = [part.stop - part.start for part in parts]
+        codes = repeat(None) if self.codes is None else self.codes.split(sizes)
+        columns = (values.split(sizes) for values in (self.y, self.weight, self.fold))
+        yield from map(Rows, self.encoded.split(sizes), codes, *columns)
 
 
 @dataclass(frozen=True)
@@ -175,17 +183,17 @@ class Run:
         rows = self.train.take(order)
         self.network.train()
         epoch, total, rate = len(self.history), 0.0, 0.0
-        for number, batch in enumerate(self.batches):
+        for number, batch in enumerate(rows.cut(self.batches)):
             step = (epoch - 1) * len(self.batches) + number
             rate = self.recipe.rate(step, self.n_epochs * len(self.batches))
-            loss = self._step(rows.take(batch), rate)
+            loss = self._step(batch, rate)
             if not math.isfinite(loss):
                 self.trouble = (
                     f"the training loss was {loss} at batch {number + 1} of epoch {epoch}, with a "
                     f"learning rate of {rate:.3g}"
                 )
                 return
-            total += loss * (batch.stop - batch.start)
+            total += loss * len(batch)
         self._note(Epoch(epoch, total / len(rows), self.validation_loss(), rate))
 
     def _step(self, batch: Rows, rate: float) -> float:
