@@ -49,8 +49,9 @@ bench: $(VENV)/bench.stamp ## speed beside NumPy, scikit-learn, glum, torch and 
 	$(BIN)/python -m benchmarks.logistic
 	$(BIN)/python -m benchmarks.frameworks
 
-bench-network: $(VENV)/bench.stamp ## networks beside peers on the tables of a folder, DATA=...
-	$(BIN)/python -m benchmarks.network $(DATA)
+bench-network: $(VENV)/bench.stamp ## networks beside peers: speed, and the tables of a folder, DATA=...
+	$(BIN)/python -m benchmarks.network_speed
+	$(BIN)/python -m benchmarks.network $(DATA) $(SETS)
 
 verify: $(VENV)/test.stamp ## every float32 and millions of float64 against the truth; minutes
 	$(BIN)/python -m verification $(VERIFY_ARGS)

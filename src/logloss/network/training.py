@@ -61,13 +61,14 @@ class Rows:
 
     def take(self, rows: Tensor | slice) -> Rows:
         """Return some of the rows, as views where `rows` is a slice."""
-        return Rows(
-            self.encoded[rows],
-            None if self.codes is None else self.codes[rows],
-            self.y[rows],
-            self.weight[rows],
-            self.fold[rows],
-        )
+        along = isinstance(rows, Tensor) and rows.ndim == 1 and rows.dtype == torch.int64
+
+        def some(values: Tensor) -> Tensor:
+            # several times faster than with brackets
+            return values.index_select(0, rows) if along else values[rows]
+
+        codes = None if self.codes is None else some(self.codes)
+        return Rows(some(self.encoded), codes, some(self.y), some(self.weight), some(self.fold))
 
     def cut(self, parts: Sequence[slice]) -> Iterator[Rows]:
         """Yield parts that lie one after the other, as views."""
