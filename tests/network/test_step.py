@@ -10,7 +10,7 @@ from logloss.network.fit import Table, first_network, folds, rows_of
 from logloss.network.module import Architecture
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
-from logloss.network.training import adamw, batch_loss, take_step
+from logloss.network.training import adamw, batch_loss, mixed_precision, take_step
 
 CASES = {
     "plain": (Architecture(hidden=(5,), linear=False), Recipe()),
@@ -87,3 +87,15 @@ def test_a_loss_that_is_not_finite_changes_nothing():
 )
 def test_other_layers_are_left_to_the_graph(options):
     assert not WrittenStep.fits(drawn(Architecture(hidden=(4, 4), **options))[0])
+
+
+def test_the_processor_keeps_all_digits():
+    with mixed_precision("cpu"):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_accelerators_take_products_in_bfloat16(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "autocast", lambda *args, **options: asked.append((args, options)))
+    mixed_precision("cuda")
+    assert asked == [(("cuda",), {"dtype": torch.bfloat16})]

@@ -105,7 +105,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         goes on after its last whole pass and ends with the same bits.  It is removed at the
         end.
     device : str, default="cpu"
-        Where to train: "cuda" and "mps" are taken as torch takes them, and are untried.
+        Where to train: "cuda" and "mps" are taken as torch takes them, with products in
+        bfloat16, and are untried.
     random_state : int, RandomState or None, default=None
         Seed of first weights, folds and batches.  The same seed gives the same bits on the same
         machine type.  Global generators, torch's among them, are given back as they were.

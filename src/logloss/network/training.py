@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -202,7 +202,8 @@ class Run:
         if self.written is not None:
             written: float = self.written(batch, rate)
             return written
-        loss = batch_loss(self.network, batch, self.recipe)
+        with mixed_precision(batch.y.device.type):
+            loss = batch_loss(self.network, batch, self.recipe)
         value: float = loss.item()
         if math.isfinite(value):
             take_step(self.network, self.optimiser, loss, self.recipe, rate)
@@ -323,6 +324,17 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def mixed_precision(device: str) -> AbstractContextManager[Any]:
+    """Let products be taken in bfloat16 on accelerators; weights and losses keep their digits.
+
+    bfloat16 has float32's range, so that gradients need no scaling.
+    """
+    if device == "cpu":
+        return nullcontext()
+    autocast: AbstractContextManager[Any] = torch.autocast(device, dtype=torch.bfloat16)
+    return autocast
 
 
 def batch_loss(network: TableNetwork, batch: Rows, recipe: Recipe) -> Tensor:
