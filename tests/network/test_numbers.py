@@ -1,5 +1,7 @@
 """How networks see numbers: units, ranks, pieces, weights."""
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 import torch
@@ -93,5 +95,5 @@ def test_pieces_without_a_width_are_left_out(rows):
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_what_is_learned_can_be_rebuilt_from_its_buffers(kind, rows):
     module = NUMBERS[kind].learn(rows, np.ones(len(rows)))
-    again = NUMBERS[kind](**{name: getattr(module, name) for name in module.fields})
+    again = NUMBERS[kind].of(*(attrgetter(name)(module) for name in module.fields))
     np.testing.assert_array_equal(seen(again, rows), seen(module, rows))

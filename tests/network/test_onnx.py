@@ -32,7 +32,7 @@ def table():
 @pytest.mark.parametrize(
     ("numbers", "activation", "normalization"),
     [
-        *itertools.product(["piecewise"], ["sigmoid", "tanh", "relu", "gelu", "silu"], [None]),
+        *itertools.product(["both"], ["sigmoid", "tanh", "relu", "gelu", "silu"], [None]),
         *itertools.product(["robust", "quantile"], ["relu"], ["layer"]),
     ],
 )

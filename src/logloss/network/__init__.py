@@ -6,10 +6,11 @@ Mathematics of the loss lives in `logloss.torch`, not here.
 
 from logloss.network.estimator import NetworkClassifier
 from logloss.network.module import Architecture, TableNetwork
-from logloss.network.numbers import Piecewise, Quantile, Robust
+from logloss.network.numbers import Both, Piecewise, Quantile, Robust
 
 __all__ = [
     "Architecture",
+    "Both",
     "NetworkClassifier",
     "Piecewise",
     "Quantile",

@@ -48,10 +48,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     .. math:: z(x) = \frac1M \sum_{m=1}^{M} \bigl(c_m + u_m^\top e(x) + v_m^\top h_m(e(x))\bigr)
 
-    where :math:`e(x)` are the numbers, each as how far it has come through pieces of its range,
-    and :math:`h_m` the hidden layers.  Each member holds out rows of its own, and their log loss
-    under it says when to stop.  With its hidden layers it learns what no linear predictor can,
-    such as the exclusive or.
+    where :math:`e(x)` are the numbers, each by its rank and by how far it has come through
+    pieces of its range, and :math:`h_m` the hidden layers.  Each member holds out rows of its
+    own, and their log loss under it says when to stop.  With its hidden layers it learns what
+    no linear predictor can, such as the exclusive or.
 
     Parameters
     ----------
@@ -64,10 +64,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         eight, or sixteen.
     members : int, optional
         Networks side by side.
-    numbers : {"piecewise", "robust", "quantile"}, default="piecewise"
-        How numbers are seen: each as how far it has come through pieces of its range; in units
-        of the middle half of their column, with far ones drawn in; or as normal quantiles of
-        their ranks.
+    numbers : {"both", "piecewise", "quantile", "robust"}, default="both"
+        How numbers are seen: each as how far it has come through pieces of its range; as
+        normal quantiles of their ranks; as both, side by side; or in units of the middle half
+        of their column, with far ones drawn in.
     dropout : float, default=0.0
         Share of hidden units that are silent in a step of training, in [0, 1).
     normalization : {"layer", None}, default=None
@@ -178,7 +178,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         activation: str = "relu",
         quality: str = "default",
         members: int | None = None,
-        numbers: str = "piecewise",
+        numbers: str = "both",
         dropout: float = 0.0,
         normalization: str | None = None,
         residual: bool = False,

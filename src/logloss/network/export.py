@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from logloss.errors import ArgumentError
 from logloss.network.module import HiddenLayer, MemberNorm, TableNetwork
-from logloss.network.numbers import Piecewise, Robust
+from logloss.network.numbers import Both, Numbers, Piecewise, Robust
 from logloss.onnx import Graph
 from logloss.recalibration import Chain
 
@@ -34,7 +34,7 @@ def network_graph(network: TableNetwork, recalibration: Chain) -> Graph:
     graph = Graph(n_numbers, len(made.levels))
     parts = []
     if n_numbers:
-        x = graph.add("Unsqueeze", _seen(graph, network), np.array([0]))
+        x = graph.add("Unsqueeze", _seen(graph, network.numbers), np.array([0]))
         # the same rows for every member
         parts.append(graph.add("Mul", x, np.ones((made.members, 1, 1))))
     effects = None
@@ -72,9 +72,11 @@ def affine(recalibration: Chain) -> tuple[float, float]:
     return high - low, low
 
 
-def _seen(graph: Graph, network: TableNetwork) -> str:
-    """Add how the network sees numbers, (n, n_encoded)."""
-    numbers = network.numbers
+def _seen(graph: Graph, numbers: Numbers) -> str:
+    """Add how a network sees numbers, (n, n_encoded)."""
+    if isinstance(numbers, Both):
+        parts = (_seen(graph, numbers.pieces), _seen(graph, numbers.ranks))
+        return graph.add("Concat", *parts, axis=1)
     if isinstance(numbers, Robust):
         t = graph.add("Sub", "numbers", _array(numbers.center))
         t = graph.add("Mul", t, _array(numbers.scale))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from logloss.errors import ArgumentError, ModelError
-from logloss.network.numbers import NUMBERS, Piecewise, Quantile, Robust
+from logloss.network.numbers import NUMBERS, Numbers
 
 #: Names of the activations.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -53,7 +53,7 @@ class Architecture:
         Numbers that stand for a level.
     members : int
         Networks side by side whose logits are averaged.
-    numbers : {"piecewise", "robust", "quantile"}
+    numbers : {"both", "piecewise", "quantile", "robust"}
         How numbers are seen.
 
     Raises
@@ -71,7 +71,7 @@ class Architecture:
     linear: bool = True
     embedding: int = 8
     members: int = 1
-    numbers: str = "piecewise"
+    numbers: str = "both"
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -174,7 +174,7 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
     ----------
     architecture : Architecture
         What it is made of; its `numbers` are told from the next argument.
-    numbers : Robust, Quantile or Piecewise
+    numbers : Both, Piecewise, Quantile or Robust
         How it sees numbers, as learned from rows.
     base_logit : float, default=0.0
         What it says of every row at first: the log-odds of the base rate.
@@ -193,7 +193,7 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
     def __init__(
         self,
         architecture: Architecture,
-        numbers: Robust | Quantile | Piecewise,
+        numbers: Numbers,
         base_logit: float = 0.0,
     ) -> None:
         super().__init__()

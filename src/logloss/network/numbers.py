@@ -59,6 +59,11 @@ class Robust(nn.Module):  # type: ignore[misc]
         return len(self.center)
 
     @classmethod
+    def of(cls, *tensors: Tensor) -> Robust:
+        """Rebuild it from its tensors, in the order of `fields`."""
+        return cls(*tensors)
+
+    @classmethod
     def learn(cls, X: FloatArray, weight: FloatArray) -> Robust:
         """Learn from rows (n, p) and their weights (n,), all positive."""
         low, first, center, third, high = _quantiles(X, weight, np.array([0, 0.25, 0.5, 0.75, 1]))
@@ -96,6 +101,11 @@ class Quantile(nn.Module):  # type: ignore[misc]
     def n_encoded(self) -> int:
         """Number of columns that come out."""
         return len(self.base)
+
+    @classmethod
+    def of(cls, *tensors: Tensor) -> Quantile:
+        """Rebuild it from its tensors, in the order of `fields`."""
+        return cls(*tensors)
 
     @classmethod
     def learn(cls, X: FloatArray, weight: FloatArray) -> Quantile:
@@ -156,6 +166,11 @@ class Piecewise(nn.Module):  # type: ignore[misc]
         return len(self.kept)
 
     @classmethod
+    def of(cls, *tensors: Tensor) -> Piecewise:
+        """Rebuild it from its tensors, in the order of `fields`."""
+        return cls(*tensors)
+
+    @classmethod
     def learn(cls, X: FloatArray, weight: FloatArray) -> Piecewise:
         """Learn from rows (n, p) and their weights (n,), all positive."""
         n_pieces = int(max(weight.sum(), len(X))) // _ROWS_PER_PIECE
@@ -174,11 +189,56 @@ class Piecewise(nn.Module):  # type: ignore[misc]
         return passed.index_select(-1, self.kept) - self.mean
 
 
+class Both(nn.Module):  # type: ignore[misc]
+    """Pieces, which tell what is apart, beside ranks, along which what is learned goes on.
+
+    Parameters
+    ----------
+    pieces : Piecewise
+        The first columns.
+    ranks : Quantile
+        The last ones, one for each number.
+    """
+
+    fields: ClassVar[tuple[str, ...]] = (
+        *(f"pieces.{name}" for name in Piecewise.fields),
+        *(f"ranks.{name}" for name in Quantile.fields),
+    )
+
+    def __init__(self, pieces: Piecewise, ranks: Quantile) -> None:
+        super().__init__()
+        self.pieces, self.ranks = pieces, ranks
+
+    @property
+    def n_encoded(self) -> int:
+        """Number of columns that come out."""
+        n_encoded: int = self.pieces.n_encoded + self.ranks.n_encoded
+        return n_encoded
+
+    @classmethod
+    def learn(cls, X: FloatArray, weight: FloatArray) -> Both:
+        """Learn from rows (n, p) and their weights (n,), all positive."""
+        return cls(Piecewise.learn(X, weight), Quantile.learn(X, weight))
+
+    @classmethod
+    def of(cls, *tensors: Tensor) -> Both:
+        """Rebuild it from its tensors, in the order of `fields`."""
+        cut = len(Piecewise.fields)
+        return cls(Piecewise.of(*tensors[:cut]), Quantile.of(*tensors[cut:]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map numbers (..., p) to (..., columns)."""
+        return torch.cat([self.pieces(x), self.ranks(x)], -1)
+
+
+Numbers = Robust | Quantile | Piecewise | Both
+
 #: Names of the maps.
-NUMBERS: dict[str, type[Robust] | type[Quantile] | type[Piecewise]] = {
-    "robust": Robust,
-    "quantile": Quantile,
+NUMBERS: dict[str, type[Robust] | type[Quantile] | type[Piecewise] | type[Both]] = {
+    "both": Both,
     "piecewise": Piecewise,
+    "quantile": Quantile,
+    "robust": Robust,
 }
 
 

@@ -56,7 +56,7 @@ class NetworkPredictor:
             with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced
                 network = TableNetwork(
                     architecture,
-                    kind(*(torch.from_numpy(tensors[_PREFIX + name]) for name in kind.fields)),
+                    kind.of(*(torch.from_numpy(tensors[_PREFIX + name]) for name in kind.fields)),
                 )
             state = {name: torch.from_numpy(value) for name, value in tensors.items()}
             network.cast(torch.float64).load_state_dict(state)
