@@ -1,4 +1,4 @@
-"""A million float32 and a hundred thousand float64 below 1 ulp, and what a record is made of.
+"""A million float32 and a hundred thousand float64 below 1 ulp, and the record of all float32.
 
 `make verify` does the same to every float32; what it does it with is tested here too.
 """
@@ -61,6 +61,25 @@ def test_float64_probabilities_of_every_regime_are_below_1_ulp_on_all_levels() -
 
 
 # --- what is written down -------------------------------------------------------------------
+
+
+def test_the_record_is_of_these_sources() -> None:
+    assert record.read()["sha256"] == record.digest(), "the kernel changed: run `make verify`"
+
+
+def test_the_record_holds_every_float32_and_ten_million_float64_logits() -> None:
+    verified = {(stage["dtype"], stage["scores"]): stage for stage in record.read()["verified"]}
+    assert verified["float32", "logit"]["n"] == 2**32
+    assert verified["float32", "probability"]["n"] == float32.ONE + 1
+    assert verified["float64", "logit"]["n"] >= 10**7
+    assert verified["float64", "probability"]["n"] >= 10**6
+
+
+def test_everything_on_record_is_below_1_ulp() -> None:
+    for stage in record.read()["verified"]:
+        expected = FROM_LOGITS if stage["scores"] == "logit" else {"loss"}
+        assert set(stage["worst"]) == expected
+        assert all(worst["ulp"] < LIMIT for worst in stage["worst"].values())
 
 
 def test_comments_and_white_space_do_not_make_the_record_stale(
