@@ -17,6 +17,7 @@ import pytest
 import logloss
 from logloss.design.design import Design, DriftPass, learn_design
 from logloss.design.encoding import CachePass, DigestPass, Encoded, EncodePass, plan_encoding
+from logloss.design.shuffled import ShufflePass
 from logloss.design.summary import SummaryPass
 from logloss.design.target import Target, TargetPass
 from logloss.files import Scratch
@@ -31,6 +32,7 @@ from logloss.logistic.separation import MarginPass, ReachPass
 from logloss.logistic.standard import Standard
 from logloss.rows.cache import Cache, make_cache
 from logloss.rows.frozen import freeze, thaw
+from logloss.rows.shuffle import Shuffle
 from logloss.rows.source import Source, open_source
 from logloss.scoring.passes import ScorePass
 from logloss.scoring.reading import RowReader
@@ -103,7 +105,11 @@ def rows_of(blocks: Any) -> list[list[Any]]:
 @cache
 def place() -> tuple[Cache, Scratch]:
     fields = plan_encoding(table(), design(), LATE, 10**9).fields
-    return make_cache(N_ROWS, 64, fields)
+    return make_cache(N_ROWS, 60, fields)
+
+
+def dealt() -> Shuffle:
+    return Shuffle(0, N_ROWS, 60)
 
 
 def standard() -> Standard:
@@ -176,6 +182,7 @@ PASSES: list[tuple[type, Any, Any, Same | None]] = [
     (EncodePass, lambda: EncodePass(design(), LATE), table, joined),
     (DigestPass, DigestPass, encoded, None),
     (CachePass, lambda: CachePass(design(), LATE, place()[0]), table, None),
+    (ShufflePass, lambda: ShufflePass(design(), LATE, dealt(), place()[0]), table, None),
     (MomentsPass, moments_pass, encoded, closely(1e-12)),
     (LinearPass, linear_pass, encoded, closely(1e-12)),
     (LinearPass, lambda: replace(linear_pass(), curvature=False), encoded, None),

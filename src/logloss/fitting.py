@@ -9,9 +9,10 @@ from typing import Any
 
 from logloss.design.block import Block, Layout
 from logloss.design.design import learn_design
-from logloss.design.encoding import DigestPass, plan_encoding
+from logloss.design.encoding import DigestPass, Plan, plan_encoding
 from logloss.design.formula import Formula
 from logloss.design.formula_text import parse_formula
+from logloss.design.shuffled import shuffled
 from logloss.design.target import learn_target
 from logloss.errors import ArgumentError
 from logloss.logistic.covariance import Inference
@@ -33,6 +34,7 @@ def fit(
     model: str = "logistic",
     quality: str = "default",
     hidden: Sequence[int] = (64, 64),
+    epochs: int | None = None,
     random_state: int = 0,
     prior: str | None = "auto",
     alpha: float = 0.0,
@@ -71,13 +73,16 @@ def fit(
         in place of `features`; ``.`` stands for all columns that are not named otherwise.
         A closed set of operations is compiled, streamed, and kept in the model.
     model : {"logistic", "network"}, default="logistic"
-        A logistic regression, or a network (extra `torch`), which is trained in memory and
-        knows of the options only `features`, `drop`, `weight`, `positive`, `base_rate`,
-        `memory`, `checkpoint` and those that follow.
+        A logistic regression, or a network (extra `torch`), which knows of the options only
+        `features`, `drop`, `weight`, `positive`, `base_rate`, `memory`, `checkpoint` and those
+        that follow.
     quality : {"fast", "default", "best"}, default="default"
         How much work a network may be; see `NetworkClassifier`.
     hidden : sequence of int, default=(64, 64)
         Units of each hidden layer of a network.
+    epochs : int, optional
+        Most passes of a network over the rows, where it is not left to `quality`.  A table of
+        millions of rows needs few.
     random_state : int, default=0
         Seed of a network.
     prior : {"auto", "weak", None}, default="auto"
@@ -123,8 +128,9 @@ def fit(
         the machine's.  Rows that take more once they are numbers go to a temporary file,
         which is read piece by piece.
     checkpoint : path, optional
-        A file that keeps what every scan found.  Where a fit was killed, the same call goes
-        on after its last scan and ends with the same bits; the file is removed at the end.
+        A file that keeps what every scan found, or how far the training of a network has
+        come.  Where a fit was killed, the same call goes on from there and ends with the same
+        bits; the file is removed at the end.
     watch : callable, optional
         Called after every step with scans, objective, bound and step; of a network, after
         every epoch with its losses, and the most epochs there will be.
@@ -194,28 +200,20 @@ def fit(
         memory=budget,
     )
     plan = plan_encoding(rows, design, learned_target, budget)
-    if model == "network" and not plan.in_memory:
-        raise ArgumentError(
-            f"a network is trained in memory: its rows take {plan.size:,} bytes, and memory is "
-            f"{budget:,}; allow more, or train it on a sample."
+    if model == "network":
+        return _network(
+            plan,
+            engine,
+            progress,
+            hidden=hidden,
+            quality=quality,
+            epochs=epochs,
+            seed=random_state,
+            base_rate=base_rate,
+            watch=watch,
+            checkpoint=checkpoint,
         )
     with plan.encoded(engine, progress) as encoded:
-        if model == "network":
-            from logloss.network.table import fit_encoded
-
-            trained = fit_encoded(
-                encoded,
-                design.layout,
-                hidden=hidden,
-                quality=quality,
-                seed=random_state,
-                base_rate=base_rate,
-                watch=watch,
-                checkpoint=checkpoint,
-            )
-            return NetworkModel(
-                learned_target, design, trained.predictor, trained.summary, trained.recalibration
-            )
         scanner = engine or plan.engine()
         if kept is not None:
             options = {"prior": prior, "alpha": alpha, "tol": tol, "max_scans": max_scans}
@@ -242,6 +240,26 @@ def fit(
         predictor=fitted.predictor,
         fit_summary=fitted.summary,
         recalibration=fitted.recalibration,
+    )
+
+
+def _network(
+    plan: Plan, engine: Engine | None, progress: Progress | None, *, seed: int, **options: Any
+) -> NetworkModel:
+    """Train a network on a table, as it is planned to be encoded."""
+    from logloss.network.table import fit_encoded
+
+    with shuffled(plan, seed, engine, progress) as (parts, room):
+        found = fit_encoded(
+            parts,
+            plan.design.layout,
+            room=room,
+            seed=seed,
+            engine=engine or plan.engine(),
+            **options,
+        )
+    return NetworkModel(
+        plan.target, plan.design, found.predictor, found.summary, found.recalibration
     )
 
 

@@ -44,6 +44,7 @@ def test_fit_passes_every_option_on(folder, tmp_path, call, monkeypatch):
         "source": str(folder / "table.parquet"),
         "model": "logistic",
         "quality": "default",
+        "epochs": None,
         "random_state": 0,
         "target": "outcome",
         "formula": None,

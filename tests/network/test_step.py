@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from logloss.network.fit import Table, first_network, folds, rows_of
+from logloss.design.block import Block
+from logloss.network.fit import first_network
 from logloss.network.module import Architecture
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
+from logloss.network.stream import part_of
 from logloss.network.training import adamw, batch_loss, mixed_precision, take_step
 
 CASES = {
@@ -33,14 +35,14 @@ def drawn(architecture):
     numbers, y = rng.normal(size=(n, 3)), (rng.random(n) < 0.3).astype(float)
     codes = [rng.integers(-1, levels, n) for levels in architecture.levels]
     weight = rng.uniform(0.5, 2, n)
-    table = Table(
-        numbers, np.array(codes, np.int32).reshape(-1, n).T, y, weight, architecture.levels
-    )
+    block = Block(0, numbers, np.array(codes, np.int32).reshape(-1, n).T, y, weight)
     torch.manual_seed(0)
-    network = first_network(table, architecture, 0.3).cast(torch.float64)
+    network = first_network(block, architecture, 0.3).cast(torch.float64)
     with torch.no_grad():  # an output of zeros would hide what comes before it
         network.output.weight.normal_()
-    return network, rows_of(network, table, folds(y, architecture.members, 0.2, 0))
+    n_folds = architecture.members if architecture.members > 1 else 5
+    options = {"scale": weight.mean(), "n_folds": n_folds, "seed": 0, "encoded": True}
+    return network, part_of(block, network, **options).rows
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -50,7 +52,7 @@ def test_steps_are_those_of_the_graph(case):
     graph = deepcopy(written)
     ours, theirs = adamw(written, recipe), adamw(graph, recipe)
     step = WrittenStep(written, ours, recipe)
-    for batch in (rows.take(slice(0, 40)), rows.take(slice(40, 60)), rows):
+    for batch in (rows.take(torch.arange(40)), rows.take(torch.arange(40, 60)), rows):
         loss = batch_loss(graph, batch, recipe)
         take_step(graph, theirs, loss, recipe, 1e-2)
         assert step(batch, 1e-2) == pytest.approx(loss.item(), rel=1e-12)

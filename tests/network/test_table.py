@@ -105,12 +105,6 @@ def test_another_kind_of_model_is_refused(table):
         logloss.fit(table, "y", model="forest")
 
 
-def test_rows_that_do_not_fit_in_memory_are_refused(table):
-    large = pd.DataFrame({name: np.tile(table[name].to_numpy(), 800) for name in ("x", "w", "y")})
-    with pytest.raises(ArgumentError, match="trained in memory"):
-        logloss.fit(large, "y", model="network", memory="10MB")
-
-
 def test_a_score_test_is_refused(model, table):
     with pytest.raises(ArgumentError, match="this is a network"):
         model.score_test(table, "x")

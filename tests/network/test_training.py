@@ -1,15 +1,20 @@
 """The training: rates, folds, what stops it, what it keeps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from logloss import binary_cross_entropy_with_logits, entropy
+from logloss.design.block import Block
+from logloss.design.shuffled import gathered
 from logloss.errors import ArgumentError, ConvergenceWarning
-from logloss.network.fit import SMALL, Table, fit_network, folds, logits_of
+from logloss.network.fit import SMALL, fit_network, logits_of
 from logloss.network.module import Architecture
 from logloss.network.recipe import Recipe
-from logloss.network.training import NOT_HELD_OUT
+from logloss.network.stream import NOT_HELD_OUT, Survey, folds
+from logloss.rows.shuffle import Shuffle
 
 SMALL_NET = Architecture(hidden=(8,), members=2)
 
@@ -20,13 +25,20 @@ def table(n=400, seed=0, levels=()):
     codes = draw.integers(0, levels or 1, size=(n, len(levels))).astype(np.int32)
     logits = 3 * X[:, 0] * X[:, 1] + (codes[:, 0] if levels else 0)
     y = (draw.random(n) < 1 / (1 + np.exp(-logits))).astype(float)
-    return Table(X, codes, y, draw.uniform(0, 2, n), levels)
+    return Block(0, X, codes, y, draw.uniform(0, 2, n))
 
 
-def fitted(rows=None, architecture=SMALL_NET, seed=0, **options):
+def fitted(rows=None, architecture=SMALL_NET, seed=0, most_rows=65_536, **options):
     recipe = {name: options.pop(name) for name in tuple(options) if hasattr(Recipe, name)}
     rows = rows or table()
-    return fit_network(rows, architecture, Recipe(**recipe), seed=seed, **options)
+    levels = tuple(int(codes.max()) + 1 for codes in rows.codes.T)
+    return fit_network(
+        gathered(Shuffle(seed, len(rows), most_rows), [rows]),
+        replace(architecture, levels=levels),
+        Recipe(**recipe),
+        seed=seed,
+        **{"room": 1 << 30, **options},
+    )
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine():
@@ -40,7 +52,7 @@ def test_the_rate_warms_up_and_falls_along_a_cosine():
 
 @pytest.mark.parametrize("n_rows", [1, 255, 256, 257, 383, 385, 1000])
 def test_batches_cover_the_rows_and_none_is_a_small_rest(n_rows):
-    batches = Recipe(batch_size=256).batches(n_rows)
+    batches = Recipe(batch_size=256).batches(n_rows, 10**6)
     assert [batches[0].start, batches[-1].stop] == [0, n_rows]
     sizes = [batch.stop - batch.start for batch in batches]
     assert sum(sizes) == n_rows
@@ -62,27 +74,39 @@ def test_an_option_out_of_its_domain_is_named(option):
         Recipe(**option)
 
 
+def test_the_size_of_batches_follows_from_all_rows():
+    sizes = [len(Recipe().batches(10_240, of)) for of in (10_240, 40_000, 10**7)]
+    assert sizes == [50, 13, 10]
+
+
+def test_a_part_without_rows_has_no_batches():
+    assert Recipe().batches(0, 1000) == []
+
+
 def test_several_members_hold_out_a_fold_each_with_both_classes_in_it():
     y = np.arange(160) % 10 == 0
-    fold = folds(y.astype(float), 4, 0.15, 0)
+    fold = folds(y.astype(float), 4, 4, 0)
     assert np.bincount(fold).tolist() == [40] * 4
     assert np.bincount(fold[y]).tolist() == [4] * 4
 
 
 def test_one_member_holds_out_its_share():
-    fold = folds(np.arange(140) % 2 * 1.0, 1, 0.15, 0)
+    n_folds = Survey((140,), 140.0, 70.0, 70, np.empty(0)).n_folds(1, 0.15)
+    fold = folds(np.arange(140) % 2 * 1.0, n_folds, 1, 0)
     assert np.unique(fold).tolist() == [NOT_HELD_OUT, 0]
     assert (fold == 0).sum() == 20
 
 
-@pytest.mark.parametrize(("y", "fraction"), [(np.arange(40) < 15, 0.15), (np.arange(40) < 20, 0.0)])
-def test_nothing_is_held_out_of_few_rows_or_where_it_is_not_wanted(y, fraction):
-    assert (folds(y.astype(float), 8, fraction, 0) == NOT_HELD_OUT).all()
+@pytest.mark.parametrize(("rarer", "fraction"), [(15, 0.15), (20, 0.0)])
+def test_nothing_is_held_out_of_few_rows_or_where_it_is_not_wanted(rarer, fraction):
+    found = Survey((40,), 40.0, 1.0 * rarer, rarer, np.empty(0))
+    assert found.n_folds(8, fraction) == 0
+    assert (folds(np.ones(40), 0, 8, 0) == NOT_HELD_OUT).all()
 
 
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(ArgumentError, match="validation_fraction"):
-        folds(np.ones(4), 1, 1.0, 0)
+        fitted(validation_fraction=1.0)
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -142,9 +166,10 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
 def test_rows_of_weight_zero_are_as_if_they_were_not_there():
     rows = table()
     weight = np.where(np.arange(len(rows)) < 300, 1.0, 0.0)
-    whole = Table(rows.numbers, rows.codes, rows.y, weight)
-    part = Table(rows.numbers[:300], rows.codes[:300], rows.y[:300], np.ones(300))
-    one, other = fitted(whole, epochs=3, min_steps=1), fitted(part, epochs=3, min_steps=1)
+    part = Block(0, rows.numbers[:300], rows.codes[:300], rows.y[:300])
+    one, other = (
+        fitted(some, epochs=3, min_steps=1) for some in (replace(rows, weight=weight), part)
+    )
     np.testing.assert_array_equal(
         logits_of(one.network, rows.numbers), logits_of(other.network, rows.numbers)
     )

@@ -103,6 +103,15 @@ def fit(
     quality: Annotated[
         Quality, typer.Option(help="How much work a network may be.")
     ] = Quality.DEFAULT,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Most passes of a network over the rows, where --quality is not to say: millions "
+            "of rows need few.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of a network.")] = 0,
     features: Annotated[
         str | None,
@@ -138,8 +147,8 @@ def fit(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File that keeps what every scan found: where a fit was killed, the same call "
-            "goes on after its last scan. Removed at the end.",
+            help="File that keeps what every scan found, or how far a network has come: where a "
+            "fit was killed, the same call goes on from there. Removed at the end.",
         ),
     ] = None,
     method: Annotated[
@@ -195,6 +204,7 @@ def fit(
             target,
             model=model.value,
             quality=quality.value,
+            epochs=epochs,
             random_state=seed,
             formula=formula,
             features=split_names(features) or None,

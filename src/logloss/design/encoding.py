@@ -68,7 +68,7 @@ class EncodePass:
         """Encode these batches."""
         step = _step(self.design)
         blocks = (self.design.encode(batch, self.target) for batch in batches)
-        pieces = (piece for block in blocks for piece in _cut(block, step))
+        pieces = (piece for block in blocks for piece in cut(block, step))
         return Encoded(step, tuple(_joined(pieces, step)))
 
 
@@ -181,9 +181,14 @@ class Plan:
         return self.size <= self.memory - self.memory // 4
 
     @property
+    def step(self) -> int:
+        """Rows between the beginnings of two blocks."""
+        return _step(self.design)
+
+    @property
     def each_thread(self) -> int:
         """Bytes that a thread needs to work on one block."""
-        n_rows = min(_step(self.design), self.rows.n_rows)
+        n_rows = min(self.step, self.rows.n_rows)
         return _AT_HAND * n_rows * sum(field.row_bytes for field in self.fields)
 
     @contextmanager
@@ -204,21 +209,25 @@ class Plan:
         OutputError
             If the rows fit neither in memory nor in the folder for temporary files.
         """
-        _settle()
+        settle()
         left = self.memory - self.size if self.in_memory else self.memory
-        engine = engine or LocalEngine(threads_within(left, self.each_thread), progress)
+        engine = engine or self.encoder(left, progress)
         if self.in_memory:
             blocks = engine.reduce(EncodePass(self.design, self.target), self.rows)
-            _settle()
+            settle()
             yield blocks.source(self.rows.name)
             return
-        cache, scratch = make_cache(self.rows.n_rows, _step(self.design), self.fields)
+        cache, scratch = make_cache(self.rows.n_rows, self.step, self.fields)
         try:
             engine.reduce(CachePass(self.design, self.target, cache), self.rows)
-            _settle()
+            settle()
             yield cache.source(self.rows.name).map(block_of)
         finally:
             scratch.close()
+
+    def encoder(self, left: int, progress: Progress | None = None) -> LocalEngine:
+        """Return an engine that encodes rows in so many bytes of memory."""
+        return LocalEngine(threads_within(left, self.each_thread), progress)
 
     def engine(self) -> LocalEngine:
         """Return an engine for scans of the encoded rows."""
@@ -263,7 +272,7 @@ def block_of(window: Window) -> Block:
     return Block(window.first_row, **window.arrays)
 
 
-def _settle() -> None:
+def settle() -> None:
     """Let Arrow give back what it keeps of the memory that a pass over a file took."""
     pa.default_memory_pool().release_unused()
 
@@ -273,7 +282,7 @@ def _step(design: Design) -> int:
     return block_rows(len(design.layout.numbers) + len(design.layout.levels))
 
 
-def _cut(block: Block, step: int) -> Iterator[Block]:
+def cut(block: Block, step: int) -> Iterator[Block]:
     """Cut a block at the multiples of `step`, as views."""
     start, end = block.first_row, block.first_row + len(block)
     while start < end:

@@ -1,12 +1,14 @@
 """A training that goes on where it was killed, to the same bits.
 
-After every pass all that the next one depends on is in one file: weights, the best ones, the
-optimiser, the state of the random numbers, and the position, on which the learning rate hangs.
+After every part of a pass all that the next one depends on is in one file: weights, the best
+ones, the optimiser, the state of the random numbers, and the position, on which the learning rate
+hangs.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -14,13 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from logloss.design.block import Block
+from logloss.design.encoding import DigestPass
 from logloss.errors import CheckpointError, ModelError
+from logloss.network.module import TableNetwork
 from logloss.network.tensors import read_tensors, write_tensors
-from logloss.network.training import Epoch, Rows, Run
+from logloss.network.training import Epoch, Run
+from logloss.rows.local import LocalEngine
+from logloss.rows.protocols import Engine
+from logloss.rows.source import Source
 
-_FORMAT, _VERSION = "logloss-network-checkpoint", 1
+_FORMAT, _VERSION = "logloss-network-checkpoint", 2
 
 #: What AdamW keeps of each parameter.
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -33,15 +40,35 @@ class Keeper:
     ----------
     path : path
         The file; it may be there from a training that was killed.
-    rows : Rows
-        What is trained on.
-    options : str
-        What else the bits depend on.
+    identity : mapping of str to str
+        What the bits of the training depend on, by name.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rows: Rows, options: str) -> None:
-        self.path = path
-        self.identity = {"rows": _digest(rows), "options": options}
+    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, str]) -> None:
+        self.path, self.identity = path, dict(identity)
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike[str],
+        rows: Source[Block],
+        network: TableNetwork,
+        options: str,
+        engine: Engine | None = None,
+    ) -> Keeper:
+        """Return one for a training on these rows that begins with this network.
+
+        Rows are told from others by a hash of all their values, block by block.
+        """
+        engine = engine or LocalEngine()
+        return cls(
+            path,
+            {
+                "rows": str(engine.reduce(DigestPass(), rows)),
+                "options": options,
+                "first weights": _digest(network),
+            },
+        )
 
     def resume(self, run: Run) -> bool:
         """Bring a training that has not begun to where the file is; say whether there is one.
@@ -74,6 +101,7 @@ class Keeper:
                     }
         run.history = [_epoch(values) for values in record["history"]]
         run.best_epoch, run.best_loss = record["best_epoch"], float(record["best_loss"])
+        run.position, run.total = record["position"], float(record["total"])
         torch.set_rng_state(tensors["random"])
         return True
 
@@ -91,6 +119,8 @@ class Keeper:
             "history": [epoch.to_dict() for epoch in run.history],
             "best_epoch": run.best_epoch,
             "best_loss": run.best_loss,
+            "position": run.position,
+            "total": run.total,
         }
         arrays = {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
         write_tensors(self.path, arrays, record)
@@ -110,12 +140,9 @@ def _epoch(values: dict[str, Any]) -> Epoch:
     )
 
 
-def _digest(rows: Rows) -> str:
-    """Return what tells these rows from others."""
-    parts: list[Tensor] = [rows.encoded, rows.y, rows.weight, rows.fold]
-    if rows.codes is not None:
-        parts.append(rows.codes)
+def _digest(network: TableNetwork) -> str:
+    """Return what tells a network from others: its weights, and how it sees numbers."""
     found = blake2b(digest_size=16)
-    for part in parts:
-        found.update(np.ascontiguousarray(part.numpy(force=True)).data)
+    for value in network.state_dict().values():
+        found.update(np.ascontiguousarray(value.double().numpy(force=True)).data)
     return found.hexdigest()

@@ -8,37 +8,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import (
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from logloss import kernel
+from logloss.design.block import Block
 from logloss.design.labels import encode_labels
-from logloss.errors import ArgumentError, WeightError
-from logloss.network.fit import (
-    Table,
-    corrections,
-    first_network,
-    fit_network,
-    logits_of,
-    rows_of,
-)
-from logloss.network.module import Architecture, TableNetwork
-from logloss.network.quality import notes_of, options_of
+from logloss.design.shuffled import shuffled_arrays
+from logloss.errors import ArgumentError
+from logloss.network.fit import corrections, fit_network, logits_of
+from logloss.network.module import TableNetwork
+from logloss.network.online import Online, first_online
+from logloss.network.options import checked_options, checked_weight
+from logloss.network.quality import notes_of
 from logloss.network.recipe import Recipe
-from logloss.network.training import Epoch, adamw, one_pass, one_thread
+from logloss.network.training import Epoch, adamw
 from logloss.recalibration import Chain
+from logloss.rows.budget import bytes_of
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -101,9 +92,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     checkpoint : path, optional
-        A file that keeps the training after every pass: where it was killed, the same `fit`
-        goes on after its last whole pass and ends with the same bits.  It is removed at the
-        end.
+        A file that keeps the training after every pass, of many rows after every part of one:
+        where it was killed, the same `fit` goes on from there and ends with the same bits.  It
+        is removed at the end.
     device : str, default="cpu"
         Where to train: "cuda" and "mps" are taken as torch takes them, with products in
         bfloat16, and are untried.
@@ -250,7 +241,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         WeightError
             A weight is negative, or all are zero.
         """
-        architecture, recipe = self._options()
+        architecture, recipe = checked_options(self)
         start = getattr(self, "network_", None) if self.warm_start else None
         rows, labels = validate_data(self, X, y, dtype=np.float64)
         self.classes_, target = encode_labels(labels)
@@ -259,11 +250,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"warm_start: the network has {start.architecture}, and the options say "
                 f"{architecture}; set warm_start=False to begin anew"
             )
+        weight, seed = checked_weight(sample_weight, rows), self._seed()
         found = fit_network(
-            _table(rows, target, _checked_weight(sample_weight, rows)),
+            shuffled_arrays(rows, target, weight, seed),
             architecture,
             recipe,
-            seed=self._seed(),
+            seed=seed,
+            room=bytes_of(None),
             validation_fraction=float(self.validation_fraction),
             calibrate=bool(self.calibrate),
             start=start,
@@ -304,31 +297,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ArgumentError, ValueError, WeightError
             As in `fit`, and where a label is not among the classes.
         """
-        architecture, recipe = self._options()
+        architecture, recipe = checked_options(self)
         first = not hasattr(self, "network_")
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=first)
         target = self._target(labels, classes, first)
-        table = _table(rows, target, _checked_weight(sample_weight, rows)).of_weight()
+        codes = np.empty((len(rows), 0), np.int32)
+        block = Block(0, rows, codes, target, checked_weight(sample_weight, rows))
         seed = self._seed()
-        with torch.random.fork_rng(devices=[]), one_thread():
-            torch.manual_seed(seed)
-            if first:
-                # a row of each class beside the others: a first batch may hold one class only
-                base_rate = (table.weight @ table.y + 0.5) / (table.weight.sum() + 1)
-                network = first_network(table, architecture, float(base_rate)).cast(torch.float64)
-                self._optimiser = adamw(network, recipe)
-                self.history_: tuple[Epoch, ...] = ()
-            else:
-                network = self.network_
-                if not hasattr(self, "_optimiser"):
-                    self._optimiser = adamw(network, recipe)
-            network.train()
-            loss = one_pass(network, self._optimiser, rows_of(network, table), recipe)
-            network.eval()
+        if first:
+            self._online = first_online(block, architecture, recipe, seed)
+            self.history_: tuple[Epoch, ...] = ()
+        elif getattr(self, "_online", None) is None or self._online.network is not self.network_:
+            self._online = Online(self.network_, adamw(self.network_, recipe))
+        loss = self._online.learn(block, recipe, seed)
         now = Epoch(
             self.history_[-1].epoch + 1 if self.history_ else 1, loss, np.nan, recipe.learning_rate
         )
-        self._take(network, corrections(recipe), (*self.history_, now), recipe)
+        self._take(self._online.network, corrections(recipe), (*self.history_, now), recipe)
         self.best_epoch_, self.status_ = now.epoch, "partial"
         return self
 
@@ -414,78 +399,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _options(self) -> tuple[Architecture, Recipe]:
-        """Check the options, and fill in those that `quality` decides."""
-        chosen = options_of(self.quality)
-        for name in ("batch_size", "patience", "members", "epochs"):
-            value = getattr(self, name)
-            optional = value is None and name != "patience"
-            if not optional and (not isinstance(value, Integral) or value < 1):
-                raise ArgumentError(f"{name} must be a whole number of at least 1, not {value!r}")
-        for name in ("learning_rate", "weight_decay", "clip_norm", "pos_weight", "gamma"):
-            value = getattr(self, name)
-            if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
-                raise ArgumentError(f"{name} must be a finite number of at least 0, not {value!r}")
-        hidden: Any = self.hidden
-        widths = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
-        if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
-            raise ArgumentError(f"hidden must be whole numbers of at least 1, not {self.hidden!r}")
-        architecture = Architecture(
-            hidden=tuple(map(int, widths)),
-            activation=self.activation,
-            dropout=float(self.dropout),
-            normalization=self.normalization,
-            residual=bool(self.residual),
-            linear=bool(self.linear),
-            members=int(chosen["members"] if self.members is None else self.members),
-            numbers=self.numbers,
-        )
-        recipe = Recipe(
-            learning_rate=float(self.learning_rate),
-            weight_decay=float(self.weight_decay),
-            batch_size=None if self.batch_size is None else int(self.batch_size),
-            epochs=int(chosen["epochs"] if self.epochs is None else self.epochs),
-            patience=int(self.patience),
-            clip_norm=float(self.clip_norm),
-            pos_weight=float(self.pos_weight),
-            gamma=float(self.gamma),
-        )
-        return architecture, recipe
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
-
-
-def _table(
-    rows: npt.NDArray[np.float64],
-    target: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64],
-) -> Table:
-    return Table(rows, np.empty((len(rows), 0), np.int32), target, weight)
-
-
-def _checked_weight(
-    sample_weight: npt.ArrayLike | None, X: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Return row weights that were checked."""
-    if sample_weight is None:
-        return np.ones(len(X))
-    weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if weight.ndim != 1:
-        raise ValueError(f"sample_weight must be 1D; it has {weight.ndim} dimensions")
-    check_consistent_length(X, weight)
-    if weight.min() < 0:
-        index = int(weight.argmin())
-        raise WeightError(
-            f"sample_weight must not be negative; row {index} has {weight[index]:g}",
-            index,
-            weight[index],
-        )
-    if weight.sum() == 0:
-        raise WeightError("sample_weight must have a positive sum; all weights are zero")
-    checked: npt.NDArray[np.float64] = weight
-    return checked

@@ -1,4 +1,4 @@
-"""From encoded arrays to a trained network: folds, first weights, training, recalibration."""
+"""From parts of encoded rows to a trained network: first weights, training, recalibration."""
 
 from __future__ import annotations
 
@@ -6,75 +6,28 @@ import math
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from logloss.design.block import Block
 from logloss.errors import ArgumentError, ConvergenceWarning
 from logloss.network.checkpoint import Keeper
 from logloss.network.module import Architecture, TableNetwork
-from logloss.network.numbers import NUMBERS, TILE
+from logloss.network.numbers import NUMBERS, tile_rows
 from logloss.network.recipe import Recipe
-from logloss.network.training import (
-    NOT_HELD_OUT,
-    Epoch,
-    Rows,
-    Training,
-    correction,
-    one_thread,
-    train,
-)
+from logloss.network.stream import Stream, counted, survey
+from logloss.network.training import Epoch, Training, correction, one_thread, train
 from logloss.recalibration import Chain, Temperature
+from logloss.rows.protocols import Engine
+from logloss.rows.source import Source
 
 FloatArray = npt.NDArray[np.float64]
 
-#: With fewer rows of the rarer class than these in a fold, nothing is held out: so few rows
-#: would choose the epoch by chance.
-_FEWEST_IN_FOLD = 2
-
 #: Up to so many rows, training is in float64: it takes no longer, where products are small.
 SMALL = 512
-
-
-@dataclass(frozen=True)
-class Table:
-    """Checked arrays to train on.
-
-    Attributes
-    ----------
-    numbers : ndarray of shape (n, p), float64
-        In the user's units, finite.
-    codes : ndarray of shape (n, k), int32
-        Index of each level; -1 for one never seen.
-    y, weight : ndarray of shape (n,), float64
-        Targets in [0, 1]; weights that are not negative and not all zero.
-    levels : tuple of int
-        For each code column, its number of levels.
-    """
-
-    numbers: FloatArray
-    codes: npt.NDArray[np.int32]
-    y: FloatArray
-    weight: FloatArray
-    levels: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def of_weight(self) -> Table:
-        """Return the rows that count."""
-        counts = self.weight > 0
-        if counts.all():
-            return self
-        return replace(
-            self,
-            numbers=self.numbers[counts],
-            codes=self.codes[counts],
-            y=self.y[counts],
-            weight=self.weight[counts],
-        )
 
 
 @dataclass(frozen=True)
@@ -91,37 +44,46 @@ class NetworkFit:
         What happened.
     base_rate : float
         Weighted mean of the target.
+    n_rows, weight : int, float
+        Rows of positive weight, and the sum of their weights.
     """
 
     network: TableNetwork
     recalibration: Chain
     training: Training
     base_rate: float
+    n_rows: int
+    weight: float
 
 
 def fit_network(
-    table: Table,
+    parts: Source[Block],
     architecture: Architecture,
     recipe: Recipe,
     *,
     seed: int,
+    room: int,
     validation_fraction: float = 0.15,
     calibrate: bool = True,
     start: TableNetwork | None = None,
     device: str = "cpu",
     watch: Callable[[Epoch, int], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
 ) -> NetworkFit:
     """Train a network on a table.
 
     Parameters
     ----------
-    table : Table
-        What to train on.
+    parts : Source of Block
+        The rows, in parts that are samples of all of them, a block each; see
+        `logloss.design.shuffled`.
     architecture, recipe
         What is trained, and how.
     seed : int
         Of first weights, folds and batches.  torch's own generator is given back as it was.
+    room : int
+        Bytes of memory in which encoded rows are kept, if all fit.  It changes no bit.
     validation_fraction : float, default=0.15
         Share of rows that one network holds out; of several, each holds out a fold of its own.
     calibrate : bool, default=True
@@ -133,14 +95,16 @@ def fit_network(
     watch : callable, optional
         See `train`.
     checkpoint : path, optional
-        A file that keeps the training after every pass.  Where it was killed, the same call
-        goes on after its last whole pass and ends with the same bits; the file is removed at
-        the end.
+        A file that keeps the training after every part of a pass.  Where it was killed, the
+        same call goes on after the last one and ends with the same bits; the file is removed
+        at the end.
+    engine : Engine, optional
+        What reads the rows to tell them from others, for the checkpoint.
 
     Raises
     ------
     ArgumentError
-        If rows with weight are of one class.
+        If rows with weight are of one class, or have an offset.
     CheckpointError
         If `checkpoint` is damaged, or of other rows or options.
 
@@ -149,25 +113,29 @@ def fit_network(
     ConvergenceWarning
         If the loss was not finite.
     """
-    table = table.of_weight()
-    base_rate = float(np.average(table.y, weights=table.weight))
-    if not 0.0 < base_rate < 1.0:
+    found = survey(parts, architecture.levels)
+    n_folds = found.n_folds(architecture.members, validation_fraction)
+    if not 0.0 < found.base_rate < 1.0:
         raise ArgumentError("y: all rows with weight are of one class; training needs two classes")
     with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)
-        network = start if start is not None else first_network(table, architecture, base_rate)
-        fold = folds(table.y, architecture.members, validation_fraction, seed)
-        # what is small is also right to more digits
-        network.to(device).cast(torch.float64 if len(table) <= SMALL else torch.float32)
-        rows = rows_of(network, table, fold, device)
+        network = start
+        if network is None:
+            sample = next(block for block in map(counted, parts.blocks()) if len(block))
+            network = first_network(sample, architecture, found.base_rate)
         keeper = None
         if checkpoint is not None:
-            keeper = Keeper(checkpoint, rows, repr((network.architecture, recipe, seed)))
-        training = train(network, rows, recipe, watch=watch, keeper=keeper)
+            options = repr((architecture, recipe, seed, validation_fraction, device))
+            keeper = Keeper.of(checkpoint, parts, network, options, engine)
+        # what is small is also right to more digits
+        network.to(device).cast(torch.float64 if found.n_rows <= SMALL else torch.float32)
+        stream = Stream(parts, found, network, n_folds=n_folds, seed=seed, room=room)
+        training = train(network, stream, recipe, watch=watch, keeper=keeper)
         network.to("cpu").cast(torch.float64)
     if keeper is not None:
         keeper.remove()
-    settle(network, table)
+    if architecture.levels:
+        network.settle_unseen(torch.from_numpy(found.level_weights))
     if training.trouble:
         warnings.warn(
             f"training stopped: {training.trouble}. The weights of epoch "
@@ -175,71 +143,19 @@ def fit_network(
             ConvergenceWarning,
             stacklevel=3,
         )
-    return NetworkFit(network, _recalibration(training, recipe, calibrate), training, base_rate)
+    recalibration = _recalibration(training, recipe, calibrate)
+    return NetworkFit(network, recalibration, training, found.base_rate, found.n_rows, found.weight)
 
 
-def first_network(table: Table, architecture: Architecture, base_rate: float) -> TableNetwork:
-    """Return a network that says the base rate of every row, drawn from torch's generator."""
-    numbers = NUMBERS[architecture.numbers].learn(table.numbers, table.weight)
-    logit = math.log(base_rate) - math.log1p(-base_rate)
-    return TableNetwork(replace(architecture, levels=table.levels), numbers, logit)
+def first_network(block: Block, architecture: Architecture, base_rate: float) -> TableNetwork:
+    """Return a network that says the base rate of every row, drawn from torch's generator.
 
-
-def settle(network: TableNetwork, table: Table) -> None:
-    """Give levels never seen the average of those that were."""
-    shares = [
-        np.bincount(codes[codes >= 0], table.weight[codes >= 0], n_levels)
-        for codes, n_levels in zip(table.codes.T, table.levels, strict=True)
-    ]
-    if shares:
-        network.settle_unseen(torch.from_numpy(np.concatenate(shares)))
-
-
-def rows_of(
-    network: TableNetwork,
-    table: Table,
-    fold: npt.NDArray[np.int64] | None = None,
-    device: str = "cpu",
-) -> Rows:
-    """Encode a table once, for all epochs, tile by tile."""
-    dtype = network.output.weight.dtype
-    encoded = torch.empty(len(table), network.numbers.n_encoded, dtype=dtype)
-    with torch.no_grad():
-        for first in range(0, len(table), TILE):
-            tile = torch.tensor(table.numbers[first : first + TILE]).to(device)
-            encoded[first : first + TILE] = network.encode(tile).cpu()
-    weight = table.weight / table.weight.mean()
-    fold = np.full(len(table), NOT_HELD_OUT) if fold is None else fold
-    codes = torch.tensor(table.codes, dtype=torch.int64).to(device) if table.levels else None
-    return Rows(
-        encoded.to(device),
-        codes,
-        torch.tensor(table.y, dtype=dtype).to(device),
-        torch.tensor(weight, dtype=dtype).to(device),
-        torch.from_numpy(fold).to(device),
-    )
-
-
-def folds(y: FloatArray, members: int, fraction: float, seed: int) -> npt.NDArray[np.int64]:
-    """Say which member holds out which row, with both classes spread evenly; -1 for none.
-
-    One member holds out a share of all rows; several hold out a fold each, so that every row
-    trains all members but one.
+    How it sees numbers is learned from the rows of a block, all of which have a weight.
     """
-    if not 0 <= fraction < 1:
-        raise ArgumentError(f"validation_fraction must be in [0, 1); got {fraction!r}")
-    nowhere = np.full(len(y), NOT_HELD_OUT)
-    if fraction == 0:
-        return nowhere
-    n_folds = members if members > 1 else max(2, round(1 / fraction))
-    positive = y >= 0.5
-    if min(positive.sum(), (~positive).sum()) < _FEWEST_IN_FOLD * n_folds:
-        return nowhere
-    shuffled = np.random.default_rng(seed).permutation(len(y))
-    order = shuffled[np.argsort(positive[shuffled], kind="stable")]
-    fold = np.empty(len(y), np.int64)
-    fold[order] = np.arange(len(y)) % n_folds
-    return fold if members > 1 else np.where(fold == 0, 0, NOT_HELD_OUT)
+    assert block.weight is not None, "rows that count have a weight"
+    X = np.ascontiguousarray(block.numbers, np.float64)
+    numbers = NUMBERS[architecture.numbers].learn(X, block.weight)
+    return TableNetwork(architecture, numbers, math.log(base_rate) - math.log1p(-base_rate))
 
 
 def logits_of(
@@ -252,11 +168,11 @@ def logits_of(
     Every tile has the same number of rows, the last one filled up, so that the bits of a row
     do not depend on how many stand beside it.
     """
-    n_rows = len(numbers)
+    n_rows, step = len(numbers), tile_rows(network.numbers)
     logits = np.empty(n_rows)
     with torch.inference_mode():
-        for first in range(0, n_rows, TILE):
-            part = slice(first, min(first + TILE, n_rows))
+        for first in range(0, n_rows, step):
+            part = slice(first, min(first + step, n_rows))
             some = _filled(np.asarray(numbers[part], np.float64))
             coded = None
             if network.architecture.levels:

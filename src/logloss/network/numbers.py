@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Rows that are encoded or evaluated at a time, so that memory does not grow with the table.
-TILE = 4096
+#: Most rows that are encoded or evaluated at a time, and most numbers that they may become on
+#: the way, so that memory grows neither with the table nor with its columns.
+_TILE_ROWS, _TILE_NUMBERS, _FEWEST_TILE_ROWS = 4096, 1 << 21, 256
 
 #: Knots of a quantile map, which is to follow the distribution.
 _QUANTILE_KNOTS = 64
@@ -118,7 +119,7 @@ class Quantile(nn.Module):  # type: ignore[misc]
         network = cls(start, per_unit, torch.from_numpy(np.diff(values)), torch.zeros(len(knots)))
         network.base = torch.from_numpy(values[:, 0].copy())
         # scaled to mean 0 and standard deviation 1, which ties would spoil
-        seen = np.concatenate([network(tile).numpy() for tile, _ in _tiles(X, weight)])
+        seen = np.concatenate([network(tile).numpy() for tile, _ in _tiles(network, X, weight)])
         mean = np.average(seen, axis=0, weights=weight)
         spread = np.sqrt(np.average((seen - mean) ** 2, axis=0, weights=weight))
         spread = torch.from_numpy(np.where(spread > 0, spread, 1))
@@ -179,7 +180,7 @@ class Piecewise(nn.Module):  # type: ignore[misc]
         start, per_unit = _pieces_between(knots)
         kept = torch.from_numpy(np.flatnonzero(per_unit.numpy().ravel() > 0))
         network = cls(start, per_unit, kept, torch.zeros(len(kept), dtype=torch.float64))
-        total = sum(share @ network(tile).numpy() for tile, share in _tiles(X, weight))
+        total = sum(share @ network(tile).numpy() for tile, share in _tiles(network, X, weight))
         network.mean = torch.from_numpy(total / weight.sum())
         return network
 
@@ -242,6 +243,14 @@ NUMBERS: dict[str, type[Robust] | type[Quantile] | type[Piecewise] | type[Both]]
 }
 
 
+def tile_rows(numbers: nn.Module) -> int:
+    """Return how many rows are encoded or evaluated at a time: a power of two."""
+    made, rows = max(buffer.numel() for buffer in numbers.buffers()), _TILE_ROWS
+    while rows > _FEWEST_TILE_ROWS and rows * made > _TILE_NUMBERS:
+        rows //= 2
+    return rows
+
+
 def _quantiles(X: FloatArray, weight: FloatArray, shares: FloatArray) -> FloatArray:
     """Return weighted quantiles, shape (len(shares), p): values that occur, the lowest of each."""
     found = np.empty((len(shares), X.shape[1]))
@@ -267,10 +276,13 @@ def _middle_ranks(column: FloatArray, weight: FloatArray, knots: FloatArray) -> 
     return middle
 
 
-def _tiles(X: FloatArray, weight: FloatArray) -> Iterator[tuple[Tensor, FloatArray]]:
+def _tiles(
+    numbers: nn.Module, X: FloatArray, weight: FloatArray
+) -> Iterator[tuple[Tensor, FloatArray]]:
     """Cut rows into tiles, so that what is made of them does not fill the memory."""
-    for first in range(0, len(X), TILE):
-        part = slice(first, first + TILE)
+    step = tile_rows(numbers)
+    for first in range(0, len(X), step):
+        part = slice(first, first + step)
         yield torch.tensor(X[part]), weight[part]
 
 

@@ -69,16 +69,24 @@ class Recipe:
                     f"{name} must be finite and at least 0; got {getattr(self, name)!r}"
                 )
 
-    def batches(self, n_rows: int) -> list[slice]:
-        """Cut rows into batches of nearly one size, none of which is a small rest."""
-        size = self.batch_size or min(max(n_rows // 50, 128), 1024)
-        count = max(1, round(n_rows / size))
-        edges = [n_rows * k // count for k in range(count + 1)]
+    def batches(self, n_rows: int, of: int) -> list[slice]:
+        """Cut some of the rows into batches of nearly one size, none of which is a small rest.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many are cut.
+        of : int
+            How many there are in all, from which the size follows.
+        """
+        size = self.batch_size or min(max(of // 50, 128), 1024)
+        count = min(n_rows, max(1, round(n_rows / size)))
+        edges = [n_rows * k // count for k in range(count + 1)] if count else []
         return [slice(a, b) for a, b in pairwise(edges)]
 
-    def passes(self, n_rows: int) -> int:
-        """Return the most passes over so many rows."""
-        return max(self.epochs, math.ceil(self.min_steps / len(self.batches(n_rows))))
+    def passes(self, n_batches: int) -> int:
+        """Return the most passes, where each has so many batches."""
+        return max(self.epochs, math.ceil(self.min_steps / n_batches))
 
     def rate(self, step: int, n_steps: int) -> float:
         """Return the learning rate of a step, counted from 0, of so many."""

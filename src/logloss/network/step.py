@@ -20,7 +20,7 @@ from logloss.network.module import MemberLinear, TableNetwork
 from logloss.network.recipe import Recipe
 
 if TYPE_CHECKING:
-    from logloss.network.training import Rows
+    from logloss.network.stream import Rows
 
 _ATEN = torch.ops.aten
 
@@ -31,6 +31,10 @@ _BENDS: dict[str, tuple[Any, Any]] = {
     "tanh": (torch.tanh_, lambda g, a: _ATEN.tanh_backward.grad_input(g, a, grad_input=g)),
     "sigmoid": (torch.sigmoid_, lambda g, a: _ATEN.sigmoid_backward.grad_input(g, a, grad_input=g)),
 }
+
+
+#: Sizes of batches whose room is kept; there are seldom more than two.
+_MOST_ROOMS = 4
 
 
 class _Layer:
@@ -117,6 +121,8 @@ class WrittenStep:
         """Take one step, unless the loss is not finite; return the loss before it."""
         n_rows = len(batch)
         if n_rows not in self.rooms:
+            if len(self.rooms) == _MOST_ROOMS:
+                self.rooms.clear()
             self.rooms[n_rows] = _Room(self.network, n_rows)
         room = self.rooms[n_rows]
         found = None if batch.codes is None else self.network.slots(batch.codes).flatten()
@@ -129,7 +135,7 @@ class WrittenStep:
 
     def _forward(self, batch: Rows, found: Tensor | None, room: _Room) -> Tensor:
         """Fill the units and the logits; return what the first layer sees."""
-        x = batch.encoded.expand(self.members, -1, -1)
+        x = batch.numbers.expand(self.members, -1, -1)
         if found is not None:
             assert room.x is not None
             width = x.shape[-1]

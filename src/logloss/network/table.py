@@ -6,11 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from logloss.design.block import Block, Layout
-from logloss.errors import ArgumentError
-from logloss.network.fit import Table, fit_network
+from logloss.network.fit import fit_network
 from logloss.network.module import Architecture, TableNetwork
 from logloss.network.predictor import NetworkPredictor
 from logloss.network.quality import options_of
@@ -18,6 +15,7 @@ from logloss.network.recipe import Recipe
 from logloss.network.summary import NetworkSummary
 from logloss.network.training import Epoch
 from logloss.recalibration import Chain, PriorCorrection
+from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
 
 
@@ -31,55 +29,69 @@ class TableFit:
 
 
 def fit_encoded(
-    encoded: Source[Block],
+    parts: Source[Block],
     layout: Layout,
     *,
+    room: int,
     hidden: Sequence[int] = (64, 64),
     quality: str = "default",
+    epochs: int | None = None,
     seed: int = 0,
     base_rate: float | None = None,
     watch: Callable[[Epoch, int], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    engine: Engine | None = None,
 ) -> TableFit:
     """Train a network on encoded rows.
 
     Parameters
     ----------
-    encoded : Source of Block
-        The rows, with targets.
+    parts : Source of Block
+        The rows, with targets, in shuffled parts.
     layout : Layout
         Their columns.
     hidden : sequence of int, default=(64, 64)
         Units of each hidden layer.
     quality : {"fast", "default", "best"}, default="default"
         How much work it may be.
+    epochs : int, optional
+        Most passes over the rows; by default what `quality` says.
     seed : int, default=0
         Of first weights, folds and batches.
     base_rate : float, optional
         Share of positives in the population.
     watch : callable, optional
         Called after every pass with its `Epoch`, and the most passes there will be.
-    checkpoint : path, optional
-        A file that keeps the training; see `fit_network`.
+    room, checkpoint, engine
+        See `fit_network`.
 
     Raises
     ------
     ArgumentError
         If rows are of one class, have an offset, or an option is out of its domain.
     """
-    table = _table(encoded, layout)
     chosen = options_of(quality)
-    architecture = Architecture(hidden=tuple(hidden), members=chosen["members"])
-    recipe = Recipe(epochs=chosen["epochs"])
-    found = fit_network(table, architecture, recipe, seed=seed, watch=watch, checkpoint=checkpoint)
+    architecture = Architecture(
+        levels=tuple(map(len, layout.levels)), hidden=tuple(hidden), members=chosen["members"]
+    )
+    found = fit_network(
+        parts,
+        architecture,
+        Recipe(epochs=chosen["epochs"] if epochs is None else epochs),
+        seed=seed,
+        room=room,
+        watch=watch,
+        checkpoint=checkpoint,
+        engine=engine,
+    )
     recalibration = found.recalibration
     if base_rate is not None:
         correction = PriorCorrection(base_rate, found.base_rate)
         recalibration = Chain((*recalibration.maps, correction))
     history = found.training.history
     summary = NetworkSummary(
-        n=int((table.weight > 0).sum()),
-        weight=float(table.weight.sum()),
+        n=found.n_rows,
+        weight=found.weight,
         base_rate=found.base_rate,
         made_of=_words(found.network),
         n_parameters=sum(parameter.numel() for parameter in found.network.parameters()),
@@ -89,22 +101,6 @@ def fit_encoded(
         validation=tuple(epoch.validation_loss for epoch in history),
     )
     return TableFit(NetworkPredictor(found.network), recalibration, summary)
-
-
-def _table(encoded: Source[Block], layout: Layout) -> Table:
-    """Lay the blocks of a source one after the other."""
-    blocks = list(encoded.blocks())
-    if any(block.offset is not None for block in blocks):
-        raise ArgumentError("offset: a network is trained without one; leave it out")
-    y = [block.y for block in blocks if block.y is not None]
-    weight = [np.ones(len(b)) if b.weight is None else b.weight for b in blocks]
-    return Table(
-        np.concatenate([block.numbers for block in blocks]).astype(np.float64),
-        np.concatenate([block.codes for block in blocks]),
-        np.concatenate(y),
-        np.concatenate(weight),
-        tuple(map(len, layout.levels)),
-    )
 
 
 def _words(network: TableNetwork) -> str:

@@ -1,4 +1,4 @@
-"""Training: AdamW on slices of permuted rows, stopped by the validation log loss.
+"""Training: AdamW on shuffled rows, part after part, stopped by the validation log loss.
 
 Only the optimisation is here; what a row's loss is, `logloss.torch` says, what the network is,
 `module`, and how it is trained, `recipe`.
@@ -7,10 +7,9 @@ Only the optimisation is here; what a row's loss is, `logloss.torch` says, what 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from logloss import kernel
 from logloss.network.module import TableNetwork
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
+from logloss.network.stream import Rows, Stream
 from logloss.recalibration import FocalCorrection
 from logloss.torch.functional import binary_cross_entropy_with_logits
 
@@ -30,52 +30,8 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float64]
 
-#: What a row is worth that no member holds out.
-NOT_HELD_OUT = -1
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Encoded rows to train on.
-
-    Attributes
-    ----------
-    encoded : Tensor of shape (n, n_encoded)
-        Numbers as the network sees them.
-    codes : Tensor of shape (n, k), int64, or None
-        Index of each level.
-    y, weight : Tensor of shape (n,)
-        Targets in [0, 1], and weights of mean 1.
-    fold : Tensor of shape (n,), int64
-        The member that does not train on the row but is validated on it, or -1.
-    """
-
-    encoded: Tensor
-    codes: Tensor | None
-    y: Tensor
-    weight: Tensor
-    fold: Tensor
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def take(self, rows: Tensor | slice) -> Rows:
-        """Return some of the rows, as views where `rows` is a slice."""
-        along = isinstance(rows, Tensor) and rows.ndim == 1 and rows.dtype == torch.int64
-
-        def some(values: Tensor) -> Tensor:
-            # several times faster than with brackets
-            return values.index_select(0, rows) if along else values[rows]
-
-        codes = None if self.codes is None else some(self.codes)
-        return Rows(some(self.encoded), codes, some(self.y), some(self.weight), some(self.fold))
-
-    def cut(self, parts: Sequence[slice]) -> Iterator[Rows]:
-        """Yield parts that lie one after the other, as views."""
-        sizes = [part.stop - part.start for part in parts]
-        codes = repeat(None) if self.codes is None else self.codes.split(sizes)
-        columns = (values.split(sizes) for values in (self.y, self.weight, self.fold))
-        yield from map(Rows, self.encoded.split(sizes), codes, *columns)
+#: A temperature is learned from no more rows held out than these, or a part beyond.
+_CALIBRATED_ON = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -121,7 +77,8 @@ class Training:
     trouble : str
         Where it diverged: the batch and the learning rate; else empty.
     held_out : tuple of three ndarray
-        Logits, targets and weights of the validation rows under the weights that were kept.
+        Logits, targets and weights of validation rows under the weights that were kept: of the
+        first parts, if there are many.
     """
 
     history: tuple[Epoch, ...]
@@ -132,7 +89,7 @@ class Training:
 
 
 class Run:
-    """A training under way: everything that the next pass depends on.
+    """A training under way: everything that the next part depends on.
 
     Randomness is torch's global generator; the caller seeds it, and gives it back.
 
@@ -140,20 +97,17 @@ class Run:
     ----------
     network : TableNetwork
         Where to start; changed in place.
-    rows : Rows
+    stream : Stream
         What to train on.
     recipe : Recipe
         How.
     """
 
-    def __init__(self, network: TableNetwork, rows: Rows, recipe: Recipe) -> None:
-        self.network, self.recipe = network, recipe
-        self.members = network.architecture.members
-        only_held_out = (rows.fold != NOT_HELD_OUT) if self.members == 1 else None
-        self.train = rows if only_held_out is None else rows.take(~only_held_out)
-        self.validation = _validation(rows, self.members)
-        self.batches = recipe.batches(len(self.train))
-        self.n_epochs = recipe.passes(len(self.train))
+    def __init__(self, network: TableNetwork, stream: Stream, recipe: Recipe) -> None:
+        self.network, self.stream, self.recipe = network, stream, recipe
+        self.batches = [recipe.batches(n, stream.n_rows) for n in stream.counts]
+        self.n_batches = sum(map(len, self.batches))
+        self.n_epochs = recipe.passes(self.n_batches)
         self.optimiser = adamw(network, recipe)
         fits = WrittenStep.fits(network)
         self.written = WrittenStep(network, self.optimiser, recipe) if fits else None
@@ -161,41 +115,53 @@ class Run:
         self.best = [p.detach().clone() for p in network.parameters()]
         self.best_epoch, self.best_loss = 0, math.inf
         self.trouble = ""
+        # of the pass under way: parts done, and the sum of their losses
+        self.position, self.total = 0, 0.0
 
     @property
     def ended(self) -> bool:
         """Whether there is no further pass to make."""
         waited = len(self.history) - 1 - self.best_epoch
-        stopped = self.validation is not None and waited >= self.recipe.patience
+        stopped = self.stream.n_folds > 0 and waited >= self.recipe.patience
         return bool(self.trouble) or stopped or len(self.history) > self.n_epochs
 
     def begin(self) -> None:
         """Note the losses of the untrained network."""
-        with torch.no_grad():
-            self.network.eval()
-            whole = self.network.member_logits(self.train.encoded, self.train.codes).mean(0)
-        target, weight = _array(self.train.y), _array(self.train.weight)
-        first = _mean_loss(whole.double().numpy(force=True), target, weight)
-        self._note(Epoch(0, first, self.validation_loss(), 0.0))
+        self.network.eval()
+        self._note(Epoch(0, self._loss(held_out=False), self.validation_loss(), 0.0))
 
     def advance(self) -> None:
-        """Make one pass over the rows, in an order of its own."""
-        order = torch.randperm(len(self.train), device=self.train.y.device)
-        rows = self.train.take(order)
+        """Train on the next part of the pass, in an order of its own; end the pass with the last.
+
+        What each part is trained on in depends on the pass alone, and the order of its rows on
+        the generator.
+        """
+        epoch = len(self.history)
+        parts = self.stream.order(epoch)
+        done = sum(len(self.batches[number]) for number in parts[: self.position])
+        number = parts[self.position]
+        part = self.stream.part(number)
+        rows = part.trained_on
+        rows = rows[torch.randperm(len(rows)).to(rows.device)]
         self.network.train()
-        epoch, total, rate = len(self.history), 0.0, 0.0
-        for number, batch in enumerate(rows.cut(self.batches)):
-            step = (epoch - 1) * len(self.batches) + number
-            rate = self.recipe.rate(step, self.n_epochs * len(self.batches))
+        rate = 0.0
+        for k, batch in enumerate(part.batches(self.network, rows, self.batches[number])):
+            step = (epoch - 1) * self.n_batches + done + k
+            rate = self.recipe.rate(step, self.n_epochs * self.n_batches)
             loss = self._step(batch, rate)
             if not math.isfinite(loss):
                 self.trouble = (
-                    f"the training loss was {loss} at batch {number + 1} of epoch {epoch}, with a "
-                    f"learning rate of {rate:.3g}"
+                    f"the training loss was {loss} at batch {done + k + 1} of epoch {epoch}, with "
+                    f"a learning rate of {rate:.3g}"
                 )
                 return
-            total += loss * len(batch)
-        self._note(Epoch(epoch, total / len(rows), self.validation_loss(), rate))
+            self.total += loss * len(batch)
+        self.position += 1
+        if self.position == len(parts):
+            self.network.eval()
+            mean = self.total / self.stream.n_rows
+            self._note(Epoch(epoch, mean, self.validation_loss(), rate))
+            self.position, self.total = 0, 0.0
 
     def _step(self, batch: Rows, rate: float) -> float:
         """Take one step, unless the loss is not finite; return the loss before it."""
@@ -211,7 +177,7 @@ class Run:
 
     def _note(self, epoch: Epoch) -> None:
         self.history.append(epoch)
-        loss = epoch.validation_loss if self.validation is not None else -float(epoch.epoch)
+        loss = epoch.validation_loss if self.stream.n_folds else -float(epoch.epoch)
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch.epoch
             with torch.no_grad():
@@ -220,18 +186,40 @@ class Run:
 
     def validation_loss(self) -> float:
         """Return the mean log loss of rows held out, after the corrections; NaN without any."""
-        logits, y, weight = self.held_out()
-        return _mean_loss(logits, y, weight) if len(y) else math.nan
+        return self._loss(held_out=True) if self.stream.n_folds else math.nan
 
     def held_out(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return logits, corrected, targets and weights of the rows held out."""
-        if self.validation is None:
+        """Return logits, corrected, targets and weights of rows held out, of the first parts."""
+        found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+        for number in range(len(self.stream) if self.stream.n_folds else 0):
+            found += self._judged(number, held_out=True)
+            if sum(len(logits) for logits, _, _ in found) >= _CALIBRATED_ON:
+                break
+        if not found:
             return np.empty(0), np.empty(0), np.empty(0)
-        self.network.eval()
-        with torch.no_grad():
-            logits = self.network.member_logits(self.validation.encoded, self.validation.codes)
-        corrected = correction(self.recipe)(_array(logits).ravel())
-        return corrected, _array(self.validation.y).ravel(), _array(self.validation.weight).ravel()
+        logits, y, weight = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
+        return correction(self.recipe)(logits), y, weight
+
+    def _loss(self, *, held_out: bool) -> float:
+        """Return the mean log loss of rows, part by part."""
+        total = weight = 0.0
+        for number in range(len(self.stream)):
+            for logits, y, w in self._judged(number, held_out=held_out):
+                said = correction(self.recipe)(logits) if held_out else logits
+                with np.errstate(invalid="ignore"):  # 0 · inf, of a row that only fills up
+                    losses = np.where(w > 0, w * kernel.losses_from_logits(y, said), 0)
+                total, weight = total + float(losses.sum()), weight + float(w.sum())
+        return total / weight
+
+    def _judged(
+        self, number: int, *, held_out: bool
+    ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+        """Return logits, targets and weights of a part: of members apart where held out."""
+        for rows in self.stream.part(number).tiles(self.network, held_out=held_out):
+            with torch.no_grad():
+                logits = self.network.member_logits(rows.numbers, rows.codes)
+            logits = logits if held_out else logits.mean(0)
+            yield _array(logits), _array(rows.y), _array(rows.weight)
 
     def finish(self) -> Training:
         """Put the best weights back, and say what happened."""
@@ -247,7 +235,7 @@ class Run:
 
 def train(
     network: TableNetwork,
-    rows: Rows,
+    stream: Stream,
     recipe: Recipe,
     *,
     watch: Callable[[Epoch, int], None] | None = None,
@@ -259,27 +247,27 @@ def train(
     ----------
     network : TableNetwork
         Where to start; changed in place.
-    rows : Rows
+    stream : Stream
         What to train on.
     recipe : Recipe
         How.
     watch : callable, optional
         Called after every pass with its `Epoch`, and the most passes there will be.
     keeper : Keeper, optional
-        Where the training is kept after every pass, and goes on from.
+        Where the training is kept after every part of a pass, and goes on from.
 
     Returns
     -------
     Training
     """
-    run = Run(network, rows, recipe)
+    run = Run(network, stream, recipe)
     if keeper is None or not keeper.resume(run):
         run.begin()
     while not run.ended:
         run.advance()
         if keeper is not None and not run.trouble:
             keeper.keep(run)
-        if watch is not None:
+        if watch is not None and run.position == 0 and not run.trouble:
             watch(run.history[-1], run.n_epochs)
     return run.finish()
 
@@ -297,19 +285,6 @@ def adamw(network: TableNetwork, recipe: Recipe) -> torch.optim.AdamW:
         {"params": free, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=True)
-
-
-def one_pass(
-    network: TableNetwork, optimiser: torch.optim.AdamW, rows: Rows, recipe: Recipe
-) -> float:
-    """Pass over rows once at the full learning rate; return the mean loss of the batches."""
-    rows = rows.take(torch.randperm(len(rows)))
-    total = 0.0
-    for part in recipe.batches(len(rows)):
-        loss = batch_loss(network, rows.take(part), recipe)
-        take_step(network, optimiser, loss, recipe, recipe.learning_rate)
-        total += loss.item() * (part.stop - part.start)
-    return total / len(rows)
 
 
 @contextmanager
@@ -340,7 +315,7 @@ def mixed_precision(device: str) -> AbstractContextManager[Any]:
 def batch_loss(network: TableNetwork, batch: Rows, recipe: Recipe) -> Tensor:
     """Return the members' mean loss of a batch, each on the rows that it trains on."""
     members = network.architecture.members
-    logits = network.member_logits(batch.encoded, batch.codes)
+    logits = network.member_logits(batch.numbers, batch.codes)
     target, weight = batch.y.expand_as(logits), batch.weight.expand_as(logits)
     share = 1.0
     if members > 1:
@@ -386,28 +361,7 @@ def correction(recipe: Recipe) -> FocalCorrection:
     return FocalCorrection(gamma=recipe.gamma, pos_weight=recipe.pos_weight)
 
 
-def _validation(rows: Rows, members: int) -> Rows | None:
-    """Return the rows held out, one line for each member, filled up with weightless ones."""
-    held_out = [torch.nonzero(rows.fold == m).squeeze(-1) for m in range(members)]
-    longest = max(map(len, held_out))
-    if longest == 0:
-        return None
-    index = torch.zeros(members, longest, dtype=torch.int64, device=rows.y.device)
-    real = torch.zeros(members, longest, dtype=torch.bool, device=rows.y.device)
-    for m, found in enumerate(held_out):
-        index[m, : len(found)] = found
-        real[m, : len(found)] = True
-    taken = rows.take(index)
-    return Rows(taken.encoded, taken.codes, taken.y, taken.weight * real, taken.fold)
-
-
-def _mean_loss(logits: FloatArray, y: FloatArray, weight: FloatArray) -> float:
-    with np.errstate(invalid="ignore"):  # 0 · inf, of a row that only fills up
-        losses = np.where(weight > 0, weight * kernel.losses_from_logits(y, logits), 0)
-    return float(losses.sum() / weight.sum())
-
-
 def _array(values: Tensor) -> FloatArray:
-    """Return a tensor as float64 in memory."""
-    array: FloatArray = values.detach().double().numpy(force=True)
+    """Return a tensor's values as float64 in memory."""
+    array: FloatArray = values.detach().double().ravel().numpy(force=True)
     return array
