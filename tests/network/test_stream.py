@@ -20,7 +20,7 @@ from logloss import NetworkClassifier
 from logloss.cli import main
 from logloss.design.block import Block
 from logloss.design.shuffled import gathered
-from logloss.errors import ArgumentError
+from logloss.errors import ArgumentError, ConvergenceWarning
 from logloss.network.fit import first_network, fit_network
 from logloss.network.module import Architecture
 from logloss.network.numbers import NUMBERS
@@ -152,6 +152,22 @@ def test_a_training_killed_within_a_pass_ends_with_the_same_bits(tmp_path, monke
     assert len(count) <= 3 * 5 * 4 + 4, "what was done before the last part is not done again"
 
 
+def test_a_loss_that_is_not_finite_is_named_by_its_place_in_the_pass(monkeypatch):
+    from logloss.network import training
+
+    rates = []
+
+    def spoiled(self, batch, rate):
+        rates.append(rate)
+        return np.nan if len(rates) == 27 else 0.5
+
+    monkeypatch.setattr(training.Run, "_step", spoiled)
+    words = r"the training loss was nan at batch 7 of epoch 2, with a learning rate of \S+\. "
+    with pytest.warns(ConvergenceWarning, match=words + r"The weights of epoch \d were kept"):
+        _, history = trained(0)
+    assert [epoch.epoch for epoch in history] == [0, 1]
+
+
 def table(n_rows: int) -> pa.Table:
     draw = np.random.default_rng(1)
     x = draw.standard_normal((2, n_rows))
@@ -203,6 +219,16 @@ def test_a_table_that_does_not_fit_gives_the_bits_of_one_that_does(
         )
         assert made(model) == made(in_memory)
     assert files == [1] * 2 * len(seen), "rows lay in a temporary file"
+    assert os.listdir(temporary) == []
+
+
+def test_what_ends_a_training_removes_its_temporary_file(path: Path, temporary: Path) -> None:
+    def interrupt(*_: object) -> None:
+        assert len(os.listdir(temporary)) == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        logloss.fit(path, "late", **OPTIONS, memory=SMALL, watch=interrupt)
     assert os.listdir(temporary) == []
 
 

@@ -103,11 +103,15 @@ class Keeper:
         run.best_epoch, run.best_loss = record["best_epoch"], float(record["best_loss"])
         run.position, run.total = record["position"], float(record["total"])
         torch.set_rng_state(tensors["random"])
+        if "random.device" in tensors:
+            torch.get_device_module(_device(run)).set_rng_state(tensors["random.device"])
         return True
 
     def keep(self, run: Run) -> None:
         """Write where a training stands; OutputError if the file cannot be written."""
         tensors = {"random": torch.get_rng_state()}
+        if _device(run).type != "cpu":  # which draws dropout by itself
+            tensors["random.device"] = torch.get_device_module(_device(run)).get_rng_state()
         for k, parameter in enumerate(run.network.parameters()):
             tensors |= {f"weight.{k}": parameter, f"best.{k}": run.best[k]}
             state = run.optimiser.state.get(parameter, {})
@@ -129,6 +133,11 @@ class Keeper:
         """Remove the file: what it was for is done."""
         with suppress(OSError):
             os.unlink(self.path)
+
+
+def _device(run: Run) -> torch.device:
+    device: torch.device = run.network.output.weight.device
+    return device
 
 
 def _epoch(values: dict[str, Any]) -> Epoch:
