@@ -11,7 +11,7 @@ from logloss.network.fit import first_network
 from logloss.network.module import Architecture
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
-from logloss.network.stream import part_of
+from logloss.network.stream import folds_of, part_of
 from logloss.network.training import adamw, batch_loss, mixed_precision, take_step
 
 CASES = {
@@ -21,6 +21,7 @@ CASES = {
     "tanh": (Architecture(hidden=(5, 4), activation="tanh"), Recipe()),
     "sigmoid": (Architecture(hidden=(5, 4), activation="sigmoid"), Recipe()),
     "members": (Architecture(hidden=(5, 4), members=3), Recipe()),
+    "sixteen members": (Architecture(hidden=(4,), members=16), Recipe()),
     "levels": (Architecture(hidden=(5, 4), levels=(3, 2), embedding=2), Recipe()),
     "all": (Architecture(hidden=(5, 4), levels=(3, 2), members=3), Recipe(pos_weight=3.0)),
     "no linear term": (Architecture(hidden=(5,), levels=(3, 2), linear=False), Recipe()),
@@ -40,7 +41,7 @@ def drawn(architecture):
     network = first_network(block, architecture, 0.3).cast(torch.float64)
     with torch.no_grad():  # an output of zeros would hide what comes before it
         network.output.weight.normal_()
-    n_folds = architecture.members if architecture.members > 1 else 5
+    n_folds = folds_of(architecture.members) if architecture.members > 1 else 5
     options = {"scale": weight.mean(), "n_folds": n_folds, "seed": 0, "encoded": True}
     return network, part_of(block, network, **options).rows
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,7 @@ from torch import Tensor
 from logloss import kernel
 from logloss.network.module import MemberLinear, TableNetwork
 from logloss.network.recipe import Recipe
-
-if TYPE_CHECKING:
-    from logloss.network.stream import Rows
+from logloss.network.stream import Rows, fold_of_members
 
 _ATEN = torch.ops.aten
 
@@ -100,7 +98,7 @@ class WrittenStep:
         self.slope = {p: part.view_as(p) for p, part in zip(trained, parts, strict=True)}
         layers = (*(layer.linear for layer in network.hidden), network.output)
         self.layers = tuple(_Layer(layer, self.slope) for layer in layers)
-        self.each = torch.arange(self.members).unsqueeze(-1)
+        self.held_out = fold_of_members(self.members)
         self.rooms: dict[int, _Room] = {}
         self.moments: list[_Moments] = []
 
@@ -161,9 +159,10 @@ class WrittenStep:
         y, weight, trained = batch.y, batch.weight, len(batch) * self.members
         if self.members > 1:
             y = y.expand(self.members, -1).contiguous()
-            weight = torch.where(batch.fold == self.each, 0, weight)
+            weighted = batch.fold != self.held_out
+            weight = weight * weighted
             # what is held out would otherwise make the loss smaller
-            trained = max(trained - int(torch.count_nonzero(batch.fold >= 0)), 1)
+            trained = max(int(torch.count_nonzero(weighted)), 1)
         pos_weight = None
         if self.recipe.pos_weight != 1:
             pos_weight = np.full(y.numel(), self.recipe.pos_weight)

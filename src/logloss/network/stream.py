@@ -27,6 +27,10 @@ FloatArray = npt.NDArray[np.float64]
 #: What a row is worth that no member holds out.
 NOT_HELD_OUT = -1
 
+#: Of so many members or multiples of them, several hold out the same fold: what is then judged is
+#: their mean, which is nearer to the mean of all than one member is.
+_MOST_FOLDS = 8
+
 #: With fewer rows of the rarer class than these in a fold, nothing is held out: so few rows
 #: would choose the epoch by chance.
 _FEWEST_IN_FOLD = 2
@@ -70,14 +74,14 @@ class Survey:
     def n_folds(self, members: int, fraction: float) -> int:
         """Return into how many folds rows are cut; 0 where none is held out.
 
-        One member holds out a share of all rows; several hold out a fold each, so that every
-        row trains all members but one.
+        One member holds out a share of all rows; several hold out a fold, so that every row
+        trains nearly all members.
         """
         if not 0 <= fraction < 1:
             raise ArgumentError(f"validation_fraction must be in [0, 1); got {fraction!r}")
         if fraction == 0:
             return 0
-        n_folds = members if members > 1 else max(2, round(1 / fraction))
+        n_folds = folds_of(members) if members > 1 else max(2, round(1 / fraction))
         return n_folds if self.rarer >= _FEWEST_IN_FOLD * n_folds else 0
 
 
@@ -113,8 +117,18 @@ def counted(block: Block) -> Block:
     return replace(block, **arrays)
 
 
+def folds_of(members: int) -> int:
+    """Return the number of folds of so many members."""
+    return _MOST_FOLDS if members % _MOST_FOLDS == 0 else members
+
+
+def fold_of_members(members: int) -> Tensor:
+    """Return the fold that each member holds out, shape (members, 1)."""
+    return (torch.arange(members) % folds_of(members)).unsqueeze(-1)
+
+
 def folds(y: FloatArray, n_folds: int, members: int, seed: int) -> npt.NDArray[np.int64]:
-    """Say which member holds out which row, with both classes spread evenly; -1 for none."""
+    """Say in which fold a row is held out, with both classes spread evenly; -1 for none."""
     if n_folds == 0:
         return np.full(len(y), NOT_HELD_OUT)
     positive = y >= 0.5
@@ -138,7 +152,7 @@ class Rows:
     y, weight : Tensor of shape (...)
         Targets in [0, 1], and weights of mean 1.
     fold : Tensor of shape (...), int64
-        The member that does not train on the row but is validated on it, or -1.
+        The row's fold, whose members do not train on it but are validated on it, or -1.
     """
 
     numbers: Tensor
@@ -342,7 +356,7 @@ def _encoded(network: TableNetwork, numbers: Tensor) -> Tensor:
 
 def _held_out(fold: Tensor, members: int) -> tuple[Tensor, Tensor]:
     """Return the rows held out, one line for each member, and which do not only fill up."""
-    held_out = [torch.nonzero(fold == member).squeeze(-1) for member in range(members)]
+    held_out = [torch.nonzero(fold == k).squeeze(-1) for k in fold_of_members(members).to(fold)]
     longest = max(map(len, held_out))
     index = torch.zeros(members, longest, dtype=torch.int64, device=fold.device)
     real = torch.zeros(members, longest, dtype=torch.bool, device=fold.device)

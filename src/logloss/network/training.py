@@ -21,7 +21,7 @@ from logloss import kernel
 from logloss.network.module import TableNetwork
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
-from logloss.network.stream import Rows, Stream
+from logloss.network.stream import Rows, Stream, fold_of_members, folds_of
 from logloss.recalibration import FocalCorrection
 from logloss.torch.functional import binary_cross_entropy_with_logits
 
@@ -218,8 +218,13 @@ class Run:
         for rows in self.stream.part(number).tiles(self.network, held_out=held_out):
             with torch.no_grad():
                 logits = self.network.member_logits(rows.numbers, rows.codes)
-            logits = logits if held_out else logits.mean(0)
-            yield _array(logits), _array(rows.y), _array(rows.weight)
+            if not held_out:
+                yield _array(logits.mean(0)), _array(rows.y), _array(rows.weight)
+                continue
+            # of several members that hold out the same rows, the mean is judged
+            n_folds = folds_of(len(logits))
+            logits = logits.unflatten(0, (-1, n_folds)).mean(0)
+            yield _array(logits), _array(rows.y[:n_folds]), _array(rows.weight[:n_folds])
 
     def finish(self) -> Training:
         """Put the best weights back, and say what happened."""
@@ -319,8 +324,7 @@ def batch_loss(network: TableNetwork, batch: Rows, recipe: Recipe) -> Tensor:
     target, weight = batch.y.expand_as(logits), batch.weight.expand_as(logits)
     share = 1.0
     if members > 1:
-        each = torch.arange(members, device=logits.device).unsqueeze(-1)
-        trained_on = batch.fold != each
+        trained_on = batch.fold != fold_of_members(members).to(batch.fold)
         weight = weight * trained_on
         # what is held out would otherwise make the loss smaller
         share = max(float(trained_on.double().mean()), 1e-6)
