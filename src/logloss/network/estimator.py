@@ -52,7 +52,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The bend of the hidden units.
     quality : {"fast", "default", "best"}, default="default"
         How many members there are, and how many epochs, where it is not said: one member,
-        eight, or sixteen.
+        eight, or thirty-two.
     members : int, optional
         Networks side by side.
     numbers : {"both", "piecewise", "quantile", "robust"}, default="both"
@@ -80,7 +80,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     clip_norm : float, default=1.0
         Longest gradient, for each member.
     validation_fraction : float, default=0.15
-        Share of rows that one network holds out; of several, each holds out a fold of its own.
+        Share of rows that one network holds out; of several, each holds out a fold, and of
+        multiples of eight, all that share a fold are judged by their mean.
         0 holds out none, and neither is one where a class has too few rows: training then takes
         all its epochs and keeps the last weights.
     pos_weight : float, default=1.0

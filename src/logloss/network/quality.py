@@ -9,7 +9,7 @@ from logloss.network.recipe import Recipe
 QUALITIES: dict[str, dict[str, int]] = {
     "fast": {"members": 1, "epochs": 60},
     "default": {"members": 8, "epochs": 100},
-    "best": {"members": 16, "epochs": 100},
+    "best": {"members": 32, "epochs": 100},
 }
 
 
