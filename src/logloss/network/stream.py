@@ -221,7 +221,7 @@ class Part:
             # a batch's numbers are always its own, so that their bits do not depend on where
             # they lie
             numbers = rows.numbers.index_select(0, index)
-            yield Rows(numbers if self.encoded else network.encode(numbers), *columns)
+            yield Rows(numbers if self.encoded else _encoded(network, numbers), *columns)
 
     def tiles(self, network: TableNetwork, *, held_out: bool) -> Iterator[Rows]:
         """Return all rows trained on, (n,), or held out, (members, n), some at a time."""
@@ -344,14 +344,14 @@ def kept_bytes(network: TableNetwork) -> int:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def _encoded(network: TableNetwork, numbers: Tensor) -> Tensor:
-    """Encode numbers tile by tile."""
-    like = network.output.weight
-    encoded = torch.empty(len(numbers), network.numbers.n_encoded, dtype=like.dtype)
+    """Encode numbers tile by tile: on the way they are many more."""
+    like, n_encoded = network.output.weight, network.numbers.n_encoded
+    encoded = torch.empty(len(numbers), n_encoded, dtype=like.dtype, device=like.device)
     step = tile_rows(network.numbers)
     for first in range(0, len(numbers), step):
         tile = slice(first, first + step)
-        encoded[tile] = network.encode(numbers[tile].to(like.device)).cpu()
-    return encoded.to(like.device)
+        encoded[tile] = network.encode(numbers[tile].to(like.device))
+    return encoded
 
 
 def _held_out(fold: Tensor, members: int) -> tuple[Tensor, Tensor]:
