@@ -109,6 +109,38 @@ void map(const Kernels& kernels, MapFunction function, const Input& in, Output o
   (kernels.*function)(task);
 }
 
+// The type that a letter of the buffer protocol names.
+std::optional<Type> type_of(char letter, std::ptrdiff_t size) {
+  switch (letter) {
+    case '?':
+      return Type::boolean;
+    case 'b':
+      return Type::int8;
+    case 'B':
+      return Type::uint8;
+    case 'h':
+      return Type::int16;
+    case 'H':
+      return Type::uint16;
+    case 'i':
+      return Type::int32;
+    case 'I':
+      return Type::uint32;
+    case 'l':
+    case 'q':
+      return size == 8 ? Type::int64 : Type::int32;
+    case 'L':
+    case 'Q':
+      return size == 8 ? Type::uint64 : Type::uint32;
+    case 'f':
+      return Type::float32;
+    case 'd':
+      return Type::float64;
+    default:
+      return std::nullopt;
+  }
+}
+
 // A plain view of a contiguous, native array; none of anything else.
 class View {
  public:
@@ -125,37 +157,7 @@ class View {
 
   std::optional<Column> column() const {
     if (!held_ || buffer_.format == nullptr || buffer_.format[1] != 0) return std::nullopt;
-    const auto type = [this]() -> std::optional<Type> {
-      const bool wide = buffer_.itemsize == 8;
-      switch (buffer_.format[0]) {
-        case '?':
-          return Type::boolean;
-        case 'b':
-          return Type::int8;
-        case 'B':
-          return Type::uint8;
-        case 'h':
-          return Type::int16;
-        case 'H':
-          return Type::uint16;
-        case 'i':
-          return Type::int32;
-        case 'I':
-          return Type::uint32;
-        case 'l':
-        case 'q':
-          return wide ? Type::int64 : Type::int32;
-        case 'L':
-        case 'Q':
-          return wide ? Type::uint64 : Type::uint32;
-        case 'f':
-          return Type::float32;
-        case 'd':
-          return Type::float64;
-        default:
-          return std::nullopt;
-      }
-    }();
+    const auto type = type_of(buffer_.format[0], buffer_.itemsize);
     if (!type) return std::nullopt;
     return Column{buffer_.buf, buffer_.itemsize, *type};
   }
@@ -187,42 +189,59 @@ void divide(void* values, std::ptrdiff_t n) {
   for (std::ptrdiff_t i = 0; i < n; ++i) of_sum[i] /= static_cast<Real>(n);
 }
 
-// The mean loss of two plain arrays of one shape; None where anything is out of the ordinary,
-// for the caller to go the long way, which says what is wrong. With a gradient, that of the mean.
-nb::object quick_mean(const Kernels& kernels, LossFunction function, nb::handle label,
-                      nb::handle score, bool may_be_swapped, nb::handle gradient = nb::none()) {
-  const View labels(label), scores(score);
-  const auto label_column = labels.column(), score_column = scores.column();
-  if (!label_column || !score_column || !labels.same_shape(scores)) return nb::none();
+// The mean loss of two dense columns, and the gradient of the mean where it has a place; none
+// where anything is out of the ordinary.
+std::optional<double> quick_mean(const Kernels& kernels, LossFunction function, const Column& label,
+                                 const Column& score, std::ptrdiff_t n, bool may_be_swapped,
+                                 void* gradient = nullptr) {
   LossTask task;
   ExactSum sum;
-  task.n = scores.size();
-  task.label = *label_column;
-  task.score = *score_column;
-  task.real = task.score.type;
+  task.n = n;
+  task.label = label;
+  task.score = score;
+  task.real = score.type;
   task.sum = &sum;
-  if (task.real != Type::float32 && task.real != Type::float64) return nb::none();
-  if (task.n < 1 || task.n > kQuickRows) return nb::none();
-  std::optional<View> slopes;
-  if (!gradient.is_none()) {
-    slopes.emplace(gradient, PyBUF_WRITABLE);
-    const auto column = slopes->column();
-    if (!column || column->type != task.real || !slopes->same_shape(scores)) return nb::none();
-    task.gradient = slopes->data();
-  }
+  task.gradient = gradient;
+  if (task.real != Type::float32 && task.real != Type::float64) return std::nullopt;
+  if (n < 1 || n > kQuickRows) return std::nullopt;
   LossReport report;
-  if (task.n < kUnlockRows) {
+  if (n < kUnlockRows) {
     report = (kernels.*function)(task);
   } else {
     nb::gil_scoped_release unlocked;
     report = (kernels.*function)(task);
   }
-  if (report.bad_label >= 0 || report.bad_score >= 0) return nb::none();
-  if (may_be_swapped && fractional(task.label) && kernels.all_hard(task.score, task.n)) {
-    return nb::none();
+  if (report.bad_label >= 0 || report.bad_score >= 0) return std::nullopt;
+  if (may_be_swapped && fractional(label) && kernels.all_hard(score, n)) return std::nullopt;
+  if (gradient != nullptr) {
+    (task.real == Type::float32 ? divide<float> : divide<double>)(gradient, n);
   }
-  if (slopes) (task.real == Type::float32 ? divide<float> : divide<double>)(task.gradient, task.n);
-  return nb::float_(sum.value() / static_cast<double>(task.n));
+  return sum.value() / static_cast<double>(n);
+}
+
+// The same of two plain arrays of one shape.
+std::optional<double> quick_mean_of_arrays(const Kernels& kernels, LossFunction function,
+                                           nb::handle label, nb::handle score,
+                                           bool may_be_swapped) {
+  const View labels(label), scores(score);
+  const auto label_column = labels.column(), score_column = scores.column();
+  if (!label_column || !score_column || !labels.same_shape(scores)) return std::nullopt;
+  return quick_mean(kernels, function, *label_column, *score_column, scores.size(), may_be_swapped);
+}
+
+// The same of dense values at two addresses; the gradient goes to a third, unless that is 0.
+std::optional<double> quick_mean_at(const Kernels& kernels, std::uintptr_t label, char label_type,
+                                    std::uintptr_t logit, char logit_type, std::uintptr_t gradient,
+                                    std::ptrdiff_t n) {
+  const auto column = [](std::uintptr_t address, char letter) {
+    const std::ptrdiff_t size = letter == 'd' || letter == 'q'   ? 8
+                                : letter == 'f' || letter == 'i' ? 4
+                                : letter == 'h'                  ? 2
+                                                                 : 1;
+    return Column{reinterpret_cast<const void*>(address), size, type_of(letter, size).value()};
+  };
+  return quick_mean(kernels, &Kernels::losses_from_logits, column(label, label_type),
+                    column(logit, logit_type), n, false, reinterpret_cast<void*>(gradient));
 }
 
 nb::bytes state_of(const ExactSum& sum) {
@@ -468,16 +487,14 @@ void bind_kernels(nb::module_& module) {
           "loss"_a.none(), "gradient"_a.none(), "sum"_a.none(), "clip"_a)
       .def("quick_mean_from_logits",
            [](const Kernels& self, nb::handle label, nb::handle score) {
-             return quick_mean(self, &Kernels::losses_from_logits, label, score, false);
-           })
-      .def("quick_gradient_from_logits",
-           [](const Kernels& self, nb::handle label, nb::handle score, nb::handle gradient) {
-             return quick_mean(self, &Kernels::losses_from_logits, label, score, false, gradient);
+             return quick_mean_of_arrays(self, &Kernels::losses_from_logits, label, score, false);
            })
       .def("quick_mean_from_probabilities",
            [](const Kernels& self, nb::handle label, nb::handle score) {
-             return quick_mean(self, &Kernels::losses_from_probabilities, label, score, true);
+             return quick_mean_of_arrays(self, &Kernels::losses_from_probabilities, label, score,
+                                         true);
            })
+      .def("quick_mean_at", &quick_mean_at)
       .def(
           "sigmoid",
           [](const Kernels& self, const Input& in, Output out) {

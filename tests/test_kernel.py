@@ -331,21 +331,20 @@ def test_what_the_kernel_cannot_read_is_a_type_error(arrays: Any, message: str) 
         kernel.evaluate_logits(rows, total=False)
 
 
+@pytest.mark.parametrize("label", ["?", "b", "B", "h", "i", "q", "f", "d"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_quick_gradient_is_the_mean_s(dtype: type[np.floating]) -> None:
+def test_a_quick_mean_at_addresses_is_that_of_arrays(dtype: type[np.floating], label: str) -> None:
     rng = np.random.default_rng(5)
-    y, z = rng.integers(0, 2, (40, 3)), rng.normal(size=(40, 3)).astype(dtype)
+    y, z = rng.integers(0, 2, (40, 3)).astype(label), rng.normal(size=(40, 3)).astype(dtype)
     gradient = np.empty_like(z)
-    mean = kernel.quick_gradient_from_logits(y, z, gradient)
+    words = (y.ctypes.data, label, z.ctypes.data, z.dtype.char)
+    mean = kernel.quick_mean_at(*words, gradient.ctypes.data, z.size)
     _, slopes, _ = kernel.loss_derivatives(y.ravel(), z.ravel())
-    assert mean == kernel.quick_mean_from_logits(y, z)
+    assert mean == kernel.quick_mean_at(*words, 0, z.size) == kernel.quick_mean_from_logits(y, z)
     np.testing.assert_array_equal(gradient.ravel(), slopes / dtype(y.size))
 
 
-@pytest.mark.parametrize(
-    "gradient",
-    [np.empty(4), np.empty((2, 1)), np.empty(2, np.float32), np.empty(4)[::2], b"12345678" * 2],
-    ids=["longer", "of another shape", "of another dtype", "strided", "not writable"],
-)
-def test_a_quick_gradient_goes_nowhere_else(gradient: Any) -> None:
-    assert kernel.quick_gradient_from_logits(np.zeros(2), np.zeros(2), gradient) is None
+def test_a_quick_mean_at_addresses_leaves_what_is_out_of_the_ordinary() -> None:
+    y, z = np.array([0.0, 2.0]), np.zeros(2)
+    assert kernel.quick_mean_at(y.ctypes.data, "d", z.ctypes.data, "d", 0, 2) is None
+    assert kernel.quick_mean_at(z.ctypes.data, "d", z.ctypes.data, "d", 0, 0) is None

@@ -202,8 +202,10 @@ def evaluate_probabilities(rows: Rows, *, total: bool) -> tuple[ExactSum | None,
 #: of the ordinary, for the caller to go the long way, which says what.
 quick_mean_from_logits = _KERNELS.quick_mean_from_logits
 quick_mean_from_probabilities = _KERNELS.quick_mean_from_probabilities
-#: The same with the gradient of the mean, written into a plain array of the logits' form.
-quick_gradient_from_logits = _KERNELS.quick_gradient_from_logits
+#: The same of labels and logits at two addresses, each with the letter of its dtype in the buffer
+#: protocol, with the gradient of the mean written to a third address unless that is 0, and with
+#: the number of rows. The caller vouches that as many values of that type lie there, dense.
+quick_mean_at = _KERNELS.quick_mean_at
 
 
 class LinearRows(NamedTuple):

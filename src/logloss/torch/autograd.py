@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, empty_like, scalar_tensor
+from torch import Tensor, empty_like, scalar_tensor, strided
 from torch.autograd import Function, forward_ad
 from torch.compiler import is_compiling
 
@@ -18,7 +18,7 @@ from logloss import kernel
 from logloss.errors import LabelError, ProbabilityError
 from logloss.torch import composed, runs
 from logloss.torch.operands import Operands, Options
-from logloss.torch.runs import CPU, LARGE, PLAIN, Outcome, jit_traces, modes, transforms
+from logloss.torch.runs import CPU, LARGE, LETTERS, PLAIN, Outcome, jit_traces, modes, transforms
 
 
 class Loss(NamedTuple):
@@ -93,16 +93,29 @@ def quick_mean(logits: Tensor, target: Tensor) -> Tensor | None:
         or type(target) not in PLAIN
     ):
         return None
-    try:  # neither on another device, nor sparse, nor lazily negated, nor differentiable targets
-        plain = logits.detach()
-        y, z = target.numpy(), plain.numpy()
-    except (TypeError, RuntimeError):
+    letter, real = LETTERS.get(target.dtype), LETTERS.get(logits.dtype)
+    grad = torch.is_grad_enabled()
+    if (
+        letter is None
+        or real is None
+        or not (logits.is_cpu and target.is_cpu and target.shape == logits.shape)
+        or logits.layout is not strided
+        or target.layout is not strided
+        or not (logits.is_contiguous() and target.is_contiguous())
+        or logits.is_neg()
+        or target.is_neg()
+        or (target.requires_grad and grad)
+    ):
         return None
-    gradient = empty_like(plain) if logits.requires_grad and torch.is_grad_enabled() else None
-    if gradient is None:
-        mean = kernel.quick_mean_from_logits(y, z)
-    else:
-        mean = kernel.quick_gradient_from_logits(y, z, gradient.numpy())
+    gradient = empty_like(logits, requires_grad=False) if logits.requires_grad and grad else None
+    mean = kernel.quick_mean_at(
+        target.data_ptr(),
+        letter,
+        logits.data_ptr(),
+        real,
+        0 if gradient is None else gradient.data_ptr(),
+        logits.numel(),
+    )
     if mean is None or mean > LARGE:
         return None
     value: Tensor = scalar_tensor(mean, dtype=logits.dtype, device=CPU)

@@ -41,6 +41,17 @@ CPU = torch.device("cpu")
 LARGE = 3e38
 #: Types of tensors that the kernel reads: what torch subclasses it may also reinterpret.
 PLAIN = (Tensor, torch.nn.Parameter)
+#: Dtypes that the kernel reads, by their letters in the buffer protocol.
+LETTERS = {
+    torch.float32: "f",
+    torch.float64: "d",
+    torch.bool: "?",
+    torch.uint8: "B",
+    torch.int8: "b",
+    torch.int16: "h",
+    torch.int32: "i",
+    torch.int64: "q",
+}
 
 
 class Outcome(NamedTuple):
@@ -82,7 +93,7 @@ def readable(scores: Tensor, *constants: Tensor | None) -> bool:
 
 def transformed() -> bool:
     """Whether `torch.func`, forward mode or a trace of torch.jit is at work."""
-    return bool(transforms() or forward_ad._current_level >= 0 or jit_traces())
+    return bool(transforms() or forward_ad._current_level >= 0 or torch.jit.is_tracing())
 
 
 def evaluate_logits(given: Operands, options: Options, gradient: bool) -> Outcome:
