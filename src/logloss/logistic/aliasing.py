@@ -26,6 +26,8 @@ _CANDIDATE = 1e-5
 #: And is dependent below this, measured on the rows: R's `lm` draws its line at a relative
 #: length of 1e-7 too.
 _DEPENDENT = 1e-14
+#: So many directions are multiplied one by one, by compiled scans of the rows where they lie.
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,19 @@ class SquaresPass:
         """Sum the squares over these blocks."""
         total = Squares(np.zeros(self.directions.shape[1]))
         for block in blocks:
-            dense = self.standard.dense(block)
             weight = on_face(self.standard, block, self.faces)
-            squares = np.square(self.standard.product(dense, block.codes, self.directions))
+            squares = np.square(self._products(block))
             total = total + Squares(
                 squares.sum(axis=0) if weight is None else np.asarray(weight @ squares)
             )
         return total
+
+    def _products(self, block: Block) -> FloatArray:
+        """X·directions; for many of them a copy of the standardised numbers is worth its time."""
+        if self.directions.shape[1] > _FEW:
+            return self.standard.product(self.standard.dense(block), block.codes, self.directions)
+        each = [self.standard.products(block, direction) for direction in self.directions.T]
+        return np.column_stack(each)
 
 
 def dependent_columns(objective: Objective, gram: FloatArray) -> tuple[BoolArray, int]:
@@ -83,12 +91,18 @@ def dependent_columns(objective: Objective, gram: FloatArray) -> tuple[BoolArray
             wide = np.zeros((len(gram), 2 * len(residuals)))
             wide[free, : len(residuals)] = residuals.T
             wide[free[found], range(len(residuals), wide.shape[1])] = 1.0
+            # a penalty gives a column a curvature of its own, so that it has an optimum
+            weight = objective.columns.weight
+            curvature = weight * (objective.penalty @ np.square(wide))
+            own, length = np.split(curvature, 2)
+            settled = own > _DEPENDENT * (weight + length)  # a standard column's squares sum to Σw
+            if settled.any():
+                independent[np.flatnonzero(found)[settled]] = True
+                continue
             task = SquaresPass(objective.standard, wide, objective.faces)
             sums = objective.engine.reduce(task, objective.source).sums
             scans += 1
-            # a penalty gives a column a curvature of its own, so that it has an optimum
-            sums = sums + objective.columns.weight * (objective.penalty @ np.square(wide))
-            own, length = np.split(sums, 2)
+            own, length = np.split(sums + curvature, 2)
             rejected = own > _DEPENDENT * length
         if not found.any() or not rejected.any():
             dependent = np.zeros(len(gram), bool)
