@@ -14,7 +14,7 @@ from scipy import special
 from logloss.design.block import Block
 from logloss.logistic import newton, quasi_newton, separation
 from logloss.logistic.aliasing import dependent_columns
-from logloss.logistic.certificate import LeveragePass, after_newton, gap_bound
+from logloss.logistic.certificate import certify, distance
 from logloss.logistic.objective import Evaluation, FloatArray, Objective
 
 
@@ -69,9 +69,6 @@ _SLOW = 0.25
 #: Steps in a row that neither lower F by more than this, relatively, nor halve the decrement,
 #: after which none will.
 _IDLE, _ROUNDING = 3, 1e-13
-#: Grids of a gradient that many times as coarse show what its own grids have rounded away, and
-#: more than that, to spare.
-_COARSER = 4.0
 
 
 @dataclass(frozen=True)
@@ -232,7 +229,7 @@ def _descend(
     slow = idle = 0
     while True:
         state = replace(state, stalled=state.stalled or idle >= _IDLE)
-        bound, used, rounded = _certify(objective, state, tol)
+        bound, used, rounded = certify(objective, state, tol)
         state = replace(state, scans=state.scans + used, stalled=state.stalled or rounded)
         path = (*path, PathPoint(state.scans, state.evaluation.value, bound, state.step))
         if watch is not None:
@@ -241,7 +238,7 @@ def _descend(
         if bound <= tol:
             return replace(end, evaluation=_polished(objective, state))
         if may_separate:
-            last_chance = state.stalled or _decrement(objective, state) <= tol
+            last_chance = state.stalled or distance(objective, state) <= tol
             direction, used = _separating(objective, state, slow >= 2, last_chance)
             may_separate = not last_chance  # the linear program has the last word
             state = replace(state, scans=state.scans + used)
@@ -297,86 +294,6 @@ def _separating(
         direction, scans = separation.decide(objective, beta)
         used += scans
     return direction, used
-
-
-def _decrement(objective: Objective, state: newton.State) -> float:
-    """√N·λ: Newton's own estimate of the distance to the optimum, in standard errors."""
-    return math.sqrt(objective.columns.n_effective) * state.decrement
-
-
-def _certify(objective: Objective, state: newton.State, tol: float) -> tuple[float, int, bool]:
-    """Bound √(2N(F − F*)) from above, with what rounding has done to the gradient.
-
-    The bound holds after the last step, which takes no scan. The largest leverage is first
-    bounded by the longest row times the trace of H⁻¹, and the rounding by that of a term times
-    their number, which needs no pass; each is measured only where that decides.
-
-    Returns
-    -------
-    bound : float
-    used : int
-        Passes that it took.
-    rounded : bool
-        Whether rounding alone keeps the bound above `tol`.
-    """
-    if state.damped:
-        return math.inf, 0, False
-    inverse, used = newton.inverse_factor(state.factor), 0
-    leverage = math.sqrt(state.evaluation.row_norm) * float(np.linalg.norm(inverse))
-    rounding = _most_rounding(objective, inverse)
-    bound = _bound(objective, state, leverage, tol, rounding)
-    if bound <= tol or (_decrement(objective, state) > tol and not state.stalled):
-        return bound, 0, False
-    if _bound(objective, state, leverage, tol, 0.0) > tol:
-        leverage, used = _leverage(objective, state), used + 1
-    exact = _bound(objective, state, leverage, tol, 0.0)
-    if exact <= tol or state.stalled:
-        measured = _rounding(objective, state.evaluation, inverse)
-        rounding, used = min(rounding, measured), used + 1
-    bound = _bound(objective, state, leverage, tol, rounding)
-    return bound, used, exact <= tol < bound
-
-
-def _bound(
-    objective: Objective, state: newton.State, leverage: float, tol: float, rounding: float
-) -> float:
-    """√(2N(F − F*)): here; or where the last step leads, if H is within `tol` of its own there.
-
-    For standard errors come from the Hessian here. Near enough, rounding the gradient, which
-    `rounding` bounds in the norm of H⁻¹, and the coefficients is all that keeps them from the
-    optimum.
-    """
-    unit = math.sqrt(2 * objective.columns.n_effective)
-    decrement = state.decrement + rounding
-    bound = unit * math.sqrt(gap_bound(decrement, leverage))
-    if bound <= tol or math.expm1(min(decrement * leverage, 1.0)) > tol:
-        return bound
-    beta = (state.evaluation.beta + state.direction)[objective.free]
-    own = np.finfo(float).eps * float(np.linalg.norm(state.factor.T @ beta))
-    gap = gap_bound(*after_newton(decrement, leverage))
-    return unit * (math.sqrt(gap) + own + rounding / math.sqrt(2))
-
-
-def _leverage(objective: Objective, state: newton.State) -> float:
-    """Measure the largest √(xᵀH⁻¹x) over the rows; in one pass."""
-    task = LeveragePass(objective.standard, state.factor, objective.free, objective.faces)
-    return math.sqrt(objective.engine.reduce(task, objective.source).value)
-
-
-def _most_rounding(objective: Objective, inverse: FloatArray) -> float:
-    """Bound √(eᵀH⁻¹e) for the errors e of a gradient's sums: half a grid for each row."""
-    columns, free = objective.columns, objective.free
-    units = columns.weight * objective.standard.units
-    most = 0.5 * columns.n * objective.standard.grid / units
-    return float(np.linalg.norm(inverse, axis=0) @ most[free])
-
-
-def _rounding(objective: Objective, evaluation: Evaluation, inverse: FloatArray) -> float:
-    """Measure √(eᵀH⁻¹e), with room to spare, by the gradient on coarser grids; in one scan."""
-    heaviest = _COARSER * objective.columns.heaviest
-    coarser = replace(objective, columns=replace(objective.columns, heaviest=heaviest))
-    gradient = coarser.evaluate(evaluation.beta, curvature=False).gradient
-    return float(np.linalg.norm(inverse @ (gradient - evaluation.gradient)[objective.free]))
 
 
 def _moving(objective: Objective, faces: tuple[FloatArray, ...]) -> npt.NDArray[np.bool_]:
