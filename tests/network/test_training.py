@@ -222,3 +222,12 @@ def test_every_epoch_is_told_to_who_watches():
     found = fitted(epochs=4, min_steps=1, watch=lambda epoch, most: seen.append((epoch, most)))
     assert [epoch for epoch, _ in seen] == list(found.training.history[1:])
     assert {most for _, most in seen} == {4}
+
+
+@pytest.mark.parametrize(("n_batches", "passes"), [(1, 400), (24, 100), (50, 100), (275, 19)])
+def test_small_tables_are_passed_more_often_and_large_ones_less(n_batches, passes):
+    assert Recipe(epochs=100, most_steps=5000).passes(n_batches) == passes
+
+
+def test_passes_that_were_asked_for_are_made():
+    assert Recipe(epochs=100).passes(275) == 100

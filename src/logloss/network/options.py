@@ -56,6 +56,7 @@ def checked_options(estimator: NetworkClassifier) -> tuple[Architecture, Recipe]
         weight_decay=float(estimator.weight_decay),
         batch_size=None if batch_size is None else int(batch_size),
         epochs=int(chosen["epochs"] if epochs is None else epochs),
+        most_steps=chosen["steps"] if epochs is None else None,
         patience=int(estimator.patience),
         clip_norm=float(estimator.clip_norm),
         pos_weight=float(estimator.pos_weight),

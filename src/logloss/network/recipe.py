@@ -25,6 +25,8 @@ class Recipe:
         Most passes over the rows.
     min_steps : int
         Where `epochs` passes are fewer steps than these, there are more passes.
+    most_steps : int or None
+        Where `epochs` passes are more steps than these, there are fewer passes.
     patience : int
         Passes without a better validation loss after which training ends.
     warm_up : float
@@ -47,6 +49,7 @@ class Recipe:
     batch_size: int | None = None
     epochs: int = 100
     min_steps: int = 400
+    most_steps: int | None = None
     patience: int = 16
     warm_up: float = 0.05
     clip_norm: float = 1.0
@@ -54,7 +57,7 @@ class Recipe:
     gamma: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "patience"):
+        for name in ("batch_size", "epochs", "most_steps", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ArgumentError(f"{name} must be at least 1; got {value!r}")
@@ -86,7 +89,8 @@ class Recipe:
 
     def passes(self, n_batches: int) -> int:
         """Return the most passes, where each has so many batches."""
-        return max(self.epochs, math.ceil(self.min_steps / n_batches))
+        most = max(self.epochs, math.ceil(self.min_steps / n_batches))
+        return most if self.most_steps is None else min(most, -(-self.most_steps // n_batches))
 
     def rate(self, step: int, n_steps: int) -> float:
         """Return the learning rate of a step, counted from 0, of so many."""

@@ -55,7 +55,8 @@ def fit_encoded(
     quality : {"fast", "default", "best"}, default="default"
         How much work it may be.
     epochs : int, optional
-        Most passes over the rows; by default what `quality` says.
+        Most passes over the rows; by default what `quality` says, which is fewer passes over
+        large tables.
     seed : int, default=0
         Of first weights, folds and batches.
     base_rate : float, optional
@@ -77,7 +78,9 @@ def fit_encoded(
     found = fit_network(
         parts,
         architecture,
-        Recipe(epochs=chosen["epochs"] if epochs is None else epochs),
+        Recipe(epochs=chosen["epochs"], most_steps=chosen["steps"])
+        if epochs is None
+        else Recipe(epochs=epochs),
         seed=seed,
         room=room,
         watch=watch,
