@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import logloss
+
 EXTRAS = {
     "logloss.fit": "tables",
     "logloss.NetworkClassifier": "torch",
@@ -89,6 +91,14 @@ def test_import_loads_nothing_beyond_numpy(bare):
         "print(sorted(new - {'numpy'} - sys.stdlib_module_names))"
     )
     assert run(bare, "python", "-c", code).stdout == "['logloss']\n"
+
+
+def test_import_does_not_look_the_version_up(bare):
+    code = (
+        "import sys, numpy; before = set(sys.modules); import logloss;"
+        "print('importlib.metadata' in set(sys.modules) - before, logloss.__version__)"
+    )
+    assert run(bare, "python", "-c", code).stdout == f"False {logloss.__version__}\n"
 
 
 @pytest.mark.parametrize("name", EXTRAS)

@@ -7,7 +7,6 @@ numpy alone.
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from logloss import errors
@@ -63,7 +62,8 @@ _HOMES = {
     "ReliabilityDisplay": ("plot", "plot"),
 }
 
-__version__ = _version("logloss")
+#: Looked up when it is first asked for, as all public names are.
+__version__: str
 __all__ = [
     "LocalEngine",
     "LogLoss",
@@ -94,6 +94,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # importlib.metadata takes longer to load than all else that is loaded here
+        value = importlib.import_module("importlib.metadata").version(__name__)
+        globals()[name] = value
+        return value
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, extra = _HOMES[name]
