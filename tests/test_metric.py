@@ -118,3 +118,14 @@ def test_no_bit_of_a_state_can_be_turned_unseen() -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ModelError):
             LogLoss.from_bytes(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    "given", [{"logits": [1e308, 0.0]}, {"logits": [0.0, 1.0], "sample_weight": [1e200, 1e200]}]
+)
+def test_squares_beyond_the_doubles_leave_the_value_and_no_standard_error(given):
+    metric = LogLoss().update([0, 1], **given)
+    assert metric.value == binary_cross_entropy_with_logits(
+        [0, 1], given["logits"], sample_weight=given.get("sample_weight")
+    )
+    assert math.isnan(metric.standard_error)

@@ -84,6 +84,7 @@ class LogLoss:
         self._add(total, weighted.astype(np.float64), rows.weight)
         return self
 
+    @np.errstate(over="ignore")  # losses and weights beyond 1e154 have no standard error
     def _add(self, total: ExactSum, weighted: FloatArray, weight: FloatArray | None) -> None:
         """Add the sums of some rows: wℓ is given, and weighs the squares as it is."""
         factor = np.ones(len(weighted)) if weight is None else weight.astype(np.float64)
@@ -111,12 +112,17 @@ class LogLoss:
 
     @property
     def standard_error(self) -> float:
-        """Standard error of `value` for independent rows, in nats; NaN below two rows."""
+        """Standard error of `value` for independent rows, in nats.
+
+        NaN below two rows, and where squares of losses or weights leave the doubles.
+        """
         n, mean = self._n_rows, self.value
         weight, squares, crossed, weights = (part.value for part in self._sums[1:])
         if n < 2 or not math.isfinite(mean):
             return math.nan
         about_mean = squares - 2 * mean * crossed + mean * mean * weights
+        if not math.isfinite(about_mean):
+            return math.nan
         return math.sqrt(max(about_mean, 0.0) * n / (n - 1)) / weight
 
     def to_bytes(self) -> bytes:
