@@ -19,7 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logloss.errors import ModelError, OutputError
-from logloss.files import Scratch, dump_record, load_record, whole, write_at, write_text
+from logloss.files import (
+    Scratch,
+    check_writable,
+    dump_record,
+    load_record,
+    whole,
+    write_at,
+    write_text,
+)
 
 
 def test_whole_puts_the_draft_in_place(tmp_path: Path) -> None:
@@ -90,6 +98,18 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     with pytest.raises(OutputError, match="is a file, not a folder"):
         write_text(tmp_path / "a" / "b", "x")
+
+
+def test_a_check_says_what_writing_would(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"no/a\.txt: the folder does not exist"):
+        check_writable(tmp_path / "no" / "a.txt")
+
+
+def test_a_check_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("kept")
+    check_writable(tmp_path / "old")
+    check_writable(tmp_path / "new")
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("old", "kept")]
 
 
 def test_a_device_is_refused() -> None:

@@ -104,6 +104,16 @@ def test_nothing_is_written_where_there_is_no_folder(model, table, tmp_path):
         model.predict(table, tmp_path / "no" / "out.parquet")
 
 
+def test_an_output_that_cannot_be_written_is_told_before_the_data_is_looked_for(model, tmp_path):
+    with pytest.raises(OutputError, match="folder does not exist"):
+        model.predict(tmp_path / "missing.parquet", tmp_path / "no" / "out.parquet")
+
+
+def test_one_column_is_in_the_singular():
+    table = pa.table({"x": [0.0, 1, 2, 3], "y": [0, 1, 0, 1]})
+    assert "· 1 column → 2 coefficients\n" in str(logloss.fit(table, "y"))
+
+
 def test_a_failed_prediction_leaves_no_file(model, table, tmp_path):
     with pytest.raises(ColumnError):
         model.predict(table.assign(x="text"), tmp_path / "out.parquet")

@@ -50,6 +50,34 @@ def _refused(path: object, error: OSError) -> OutputError:
     return OutputError(f"cannot write {path}: {reason}")
 
 
+def _draft(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Make an empty file beside the one to be written, and return the paths of both."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise _refused(path, IsADirectoryError(errno.EISDIR, ""))
+    if target.exists() and not target.is_file():
+        raise OutputError(f"cannot write {path}: it is not a regular file")
+    draft = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
+    try:
+        # O_EXCL: no one else's file is ever taken; mode 0o666 leaves permissions to the umask.
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise _refused(path, error) from error
+    return target, draft
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out whether `whole` could write a file, before the work that is to fill it.
+
+    Raises
+    ------
+    OutputError
+        As `whole` does; nothing is left behind, and a file that stands there is not touched.
+    """
+    _, draft = _draft(path)
+    draft.unlink()
+
+
 @contextmanager
 def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file that appears whole or not at all.
@@ -81,17 +109,7 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> target.read_text()
     'done'
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise _refused(path, IsADirectoryError(errno.EISDIR, ""))
-    if target.exists() and not target.is_file():
-        raise OutputError(f"cannot write {path}: it is not a regular file")
-    draft = target.with_name(f".{secrets.token_hex(6)}{target.suffix}")
-    try:
-        # O_EXCL: no one else's file is ever taken; mode 0o666 leaves permissions to the umask.
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise _refused(path, error) from error
+    target, draft = _draft(path)
     try:
         yield draft
         os.replace(draft, target)
@@ -248,6 +266,15 @@ def printable(text: str) -> str:
     late\n
     """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number of things with their name, which is in the plural unless there is one.
+
+    >>> counted(1, "row"), counted(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def dump_record(record: Mapping[str, Any]) -> str:

@@ -77,8 +77,8 @@ class Model:
 
     def __repr__(self) -> str:
         return (
-            f"Model({self.target.name!r}, {self.fit_summary.n:,} rows, "
-            f"{self.design.layout.size} coefficients, {self.fit_summary.status})"
+            f"Model({self.target.name!r}, {files.counted(self.fit_summary.n, 'row')}, "
+            f"{files.counted(self.design.layout.size, 'coefficient')}, {self.fit_summary.status})"
         )
 
     def _repr_html_(self) -> str:
@@ -92,8 +92,10 @@ class Model:
         for name, why in design.left_out:
             left_out.setdefault(why, []).append(name)
         lines = [
-            f"{self.target.name}: {found.n:,} rows, {100 * found.base_rate:.1f} % positive · "
-            f"{n_columns} columns → {design.layout.size} coefficients"
+            f"{self.target.name}: {files.counted(found.n, 'row')}, "
+            f"{100 * found.base_rate:.1f} % positive · "
+            f"{files.counted(n_columns, 'column')} → "
+            f"{files.counted(design.layout.size, 'coefficient')}"
         ]
         if design.formula is not None:
             lines.append(f"formula: {design.formula.text}")
@@ -115,8 +117,8 @@ class Model:
         found = self.fit_summary
         certain = "about" if found.method == "firth" else "at most"
         return (
-            f"{found.status}: {found.scans} scans, {certain} {found.bound:.1g} standard errors "
-            "from the optimum"
+            f"{found.status}: {files.counted(found.scans, 'scan')}, {certain} {found.bound:.1g} "
+            "standard errors from the optimum"
         )
 
     @property
@@ -268,6 +270,8 @@ class Model:
                 f"cannot write {os.fspath(output)}: predictions are written as Parquet; name a "
                 "file that ends in .parquet"
             )
+        if output is not None:
+            files.check_writable(output)
         rows = self.open(source)
         schema = self._predicted_schema(rows)
         drifts: list[Drift] = []

@@ -79,6 +79,18 @@ def test_fit_by_firth_s_likelihood_has_no_prior_unless_asked(folder, tmp_path, c
     assert call(*arguments, "--prior", "weak").code == 2
 
 
+def test_an_output_that_cannot_be_written_is_told_before_the_fit(
+    folder, tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr(logloss, "fit", lambda *_, **__: pytest.fail("a fit began"))
+    output = tmp_path / "none" / "model.json"
+    outcome = call("fit", folder / "table.parquet", "--target", "survived", "-o", output)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        f"logloss: error: cannot write {output}: the folder does not exist; create it first\n"
+    )
+
+
 def test_fit_takes_a_formula(folder, tmp_path, call):
     outcome = call(
         "fit", folder / "table.parquet", "--formula", "survived ~ log1p(fare) * deck",

@@ -198,6 +198,9 @@ def fit(
     """
     if target is None and formula is None:
         raise typer.BadParameter("name the column to predict: --target COL, or --formula 'COL ~ …'")
+    from logloss.files import check_writable  # brings NumPy, which --help does without
+
+    check_writable(output)
     with steps_progress("fit") as (watch, progress):
         fitted = logloss.fit(
             data,

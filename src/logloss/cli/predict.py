@@ -34,7 +34,9 @@ def predict(
 
     The columns of the input are kept; the file appears whole or not at all.
     """
+    from logloss.files import counted  # brings NumPy, which --help does without
+
     loaded = logloss.load(model)
     with rows_progress("predict") as progress:
         n_rows = loaded.predict(data, output, progress=progress)
-    return Answer(f"{n_rows:,} rows with probability and logit: {output}")
+    return Answer(f"{counted(n_rows, 'row')} with probability and logit: {output}")

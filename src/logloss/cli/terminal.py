@@ -97,6 +97,8 @@ def steps_progress(
         return
     from rich.console import Console
 
+    from logloss.files import counted  # brings NumPy, which --help does without
+
     start = time.monotonic()
     with _above_the_bar(), Console(stderr=True).status(words) as status:
         done = 0
@@ -111,7 +113,7 @@ def steps_progress(
                 status.update(f"{words}: {epoch_line(point, most, time.monotonic() - start)}")
                 return
             status.update(
-                f"{words}: {point.scan} scans · loss {point.objective:.6f} · "
+                f"{words}: {counted(point.scan, 'scan')} · loss {point.objective:.6f} · "
                 f"{point.bound:.1g} standard errors from the optimum"
             )
 

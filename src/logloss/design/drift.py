@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from logloss.errors import RangeWarning, UnseenWarning
+from logloss.files import counted
 
 #: Columns named in one warning; the others are counted.
 _NAMED = 5
@@ -66,7 +67,7 @@ class Drift:
         if counts:
             warnings.warn(
                 "levels never seen in training, which take the mean effect: "
-                f"{_listed(counts)} of {self.n_rows:,} rows",
+                f"{_listed(counts)} of {counted(self.n_rows, 'row')}",
                 UnseenWarning,
                 stacklevel=stacklevel + 1,
             )
@@ -80,4 +81,4 @@ def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 def _listed(texts: Mapping[str, str]) -> str:
     shown = [f"{name} {text}" for name, text in texts.items()][:_NAMED]
     rest = len(texts) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more columns" if rest else "")
+    return ", ".join(shown) + (f" and {counted(rest, 'more column')}" if rest else "")

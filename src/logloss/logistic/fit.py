@@ -11,6 +11,7 @@ from scipy import special
 
 from logloss.design.block import Block, Layout
 from logloss.errors import ArgumentError, ConvergenceWarning, SeparationWarning
+from logloss.files import counted
 from logloss.logistic import firth
 from logloss.logistic.columns import Columns, learn_columns
 from logloss.logistic.covariance import Inference
@@ -249,8 +250,8 @@ def _warn(summary: LogisticSummary) -> None:
         )
     elif summary.status is not Status.CONVERGED:
         warnings.warn(
-            f"the fit stopped after {summary.scans} scans, at {summary.bound:.2g} standard errors "
-            f"from the optimum at most: {summary.status.message}.",
+            f"the fit stopped after {counted(summary.scans, 'scan')}, at {summary.bound:.2g} "
+            f"standard errors from the optimum at most: {summary.status.message}.",
             ConvergenceWarning,
             stacklevel=4,
         )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from logloss.errors import ArgumentError, ModelError
-from logloss.files import printable
+from logloss.files import counted, printable
 from logloss.logistic.covariance import Inference, covariance
 from logloss.logistic.hypotheses import HypothesisTest, likelihood_ratio, restrictions, wald
 from logloss.logistic.minimise import PathPoint, Solution, Status
@@ -126,8 +126,8 @@ class LogisticSummary:
         names = [printable(term.name) for term in self.terms]
         width = max(map(len, names))
         lines = [
-            f"logistic regression · {self.n:,} rows · base rate {self.base_rate:.4f} · "
-            f"{self.status}: {self.scans} scans, {_distance(self.bound, self.method)}",
+            f"logistic regression · {counted(self.n, 'row')} · base rate {self.base_rate:.4f} · "
+            f"{self.status}: {counted(self.scans, 'scan')}, {_distance(self.bound, self.method)}",
             f"log-likelihood {self.log_likelihood:.6g} (null {self.null_log_likelihood:.6g}) · "
             f"McFadden R² {self.mcfadden_r2:.4f} · AIC {self.aic:.6g} · BIC {self.bic:.6g}",
             *self._notes(),
@@ -157,7 +157,7 @@ class LogisticSummary:
         if self.intervals == "profile":
             notes.append("intervals and p-values: of the profile likelihood")
         if self.covariance != "model":
-            of = f" of {self.n_clusters:,} clusters" if self.n_clusters else ""
+            of = f" of {counted(self.n_clusters, 'cluster')}" if self.n_clusters else ""
             notes.append(f"standard errors: {_COVARIANCES[self.covariance]}{of}")
         if self.prior_shift:
             notes.append(f"intercept corrected by {self.prior_shift:+.4g} for the base rate")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logloss.errors import ModelError
+from logloss.files import counted
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class NetworkSummary:
         held_out = self.validation[self.best_epoch]
         said = "nothing held out" if math.isnan(held_out) else f"{held_out:.4f} nats held out"
         return (
-            f"{self.status}: {len(self.training) - 1} epochs, weights of epoch {self.best_epoch}, "
-            f"{said}"
+            f"{self.status}: {counted(len(self.training) - 1, 'epoch')}, weights of epoch "
+            f"{self.best_epoch}, {said}"
         )
 
     def __str__(self) -> str:

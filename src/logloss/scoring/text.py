@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from logloss.files import printable
+from logloss.files import counted, printable
 from logloss.scoring.estimates import Estimate
 
 if TYPE_CHECKING:
@@ -68,11 +68,12 @@ def as_html(score: Score) -> str:
 
 
 def _title(score: Score) -> str:
-    source = f"{score.n_clusters:,} clusters of {', '.join(score.cluster)}" if score.cluster else ""
+    clusters = f"{counted(score.n_clusters, 'cluster')} of {', '.join(score.cluster)}"
+    source = f" from {clusters}" if score.cluster else ""
     weight = "" if score.weight == score.n else f" · Σw {score.weight:,.6g}"
     return (
-        f"logloss score · {_text(score.target)} by {_text(score.forecast)} · {score.n:,} rows"
-        f"{weight} · 95 % intervals{' from ' + source if source else ''}"
+        f"logloss score · {_text(score.target)} by {_text(score.forecast)} · "
+        f"{counted(score.n, 'row')}{weight} · 95 % intervals{source}"
     )
 
 
@@ -116,18 +117,15 @@ def _remarks(score: Score) -> list[str]:
         n, rows = score.infinite.n, score.infinite.rows
         named = ", ".join(f"{row:,}" for row in rows) + (" …" if n > len(rows) else "")
         lines.append(
-            f"infinite loss on {_rows(n)} ({named}): called impossible, "
+            f"infinite loss on {counted(n, 'row')} ({named}): called impossible, "
             f"and happened; without, the log loss is {_number(score.infinite.log_loss_without)}"
         )
     if score.clip is not None:
-        lines.append(f"clip {score.clip!r} changed {_rows(score.n_clipped)}")
+        lines.append(f"clip {score.clip!r} changed {counted(score.n_clipped, 'row')}")
     if 0 < score.n_clusters < _FEW_CLUSTERS:
-        lines.append(f"only {score.n_clusters} clusters: take the intervals as a rough guide")
+        few = counted(score.n_clusters, "cluster")
+        lines.append(f"only {few}: take the intervals as a rough guide")
     return lines
-
-
-def _rows(n: int) -> str:
-    return f"{n:,} {'row' if n == 1 else 'rows'}"
 
 
 def _bias(bias: Estimate) -> str:
