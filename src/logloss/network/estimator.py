@@ -114,7 +114,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         What these logits go through last: corrections, and the temperature.
     history_ : tuple of Epoch
         Losses after every pass; the first entry is the untrained network's.
-    training_loss_, validation_loss_ : ndarray of shape (n_iter_ + 1,)
+    training_loss_, validation_loss_ : ndarray of shape (``n_iter_`` + 1,)
         The same as arrays, in nats.  The first is the entropy of the base rate.
     n_iter_ : int
         Number of passes over the rows.
