@@ -58,11 +58,13 @@ void compare(const char* name, double deviation) {
   std::vector<double> exactly, plainly;
   ExactSum exact;
   double plain = 0;
+  int windows = 1;
   for (int round = 0; round < kRounds; ++round) {
     exact = ExactSum();
     plain = 0;
-    exactly.push_back(milliseconds(
-        rows, [&](const Real* losses, std::ptrdiff_t n) { add_tile<Real>(losses, n, exact); }));
+    exactly.push_back(milliseconds(rows, [&](const Real* losses, std::ptrdiff_t n) {
+      add_tile(losses, n, exact, windows);
+    }));
     plainly.push_back(milliseconds(
         rows, [&](const Real* losses, std::ptrdiff_t n) { add_plainly(losses, n, plain); }));
   }

@@ -230,6 +230,7 @@ class GradientSums {
 
 // One tile's rows besides the numbers.
 struct RowTile {
+  int windows = 1;  // that the last tile's sum has needed
   alignas(64) double y[kTile];
   alignas(64) double weight[kTile];
   alignas(64) double offset[kTile];
@@ -261,7 +262,7 @@ void tile_losses(const LinearTask& task, std::ptrdiff_t n, const double* __restr
     if constexpr (kDerivatives > 0) weigh(tile.weight, n, tile.residual);
     if constexpr (kDerivatives > 1) weigh(tile.weight, n, tile.curvature);
   }
-  add_tile<double>(tile.loss, n, sum);
+  add_tile(tile.loss, n, sum, tile.windows);
 }
 
 // Extremes over the rows of positive weight.

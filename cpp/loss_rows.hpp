@@ -35,7 +35,7 @@ struct Windows {
 
 struct Counts {
   std::uint64_t units[5] = {};
-  double smallest = kInfinity;  // size; not counting 0
+  bool finer = false;  // whether a value has bits below the last window
   double largest = 0;  // of values that have no sign; above all others if one has, or is NaN
 };
 
@@ -43,40 +43,35 @@ template <int kWindows, class T>
 Counts count(const T* values, std::ptrdiff_t n, const Windows<kWindows>& windows) {
   // as integers, the bits of numbers without a sign are ordered as these are, NaN highest
   using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  constexpr bool kWide = kWindows > 3;  // more than the last bit of any float32 asks for
+  constexpr bool kAll = sizeof(T) == 4 && kWindows == 3;  // hold every bit of a float32
   const auto take = [&windows](int k, double& rest, std::uint64_t& units) {
     const double shifted = rest + windows.shift[k];
     units += std::bit_cast<std::uint64_t>(shifted);
     rest -= shifted - windows.shift[k];
   };
-  std::uint64_t first = 0, second = 0, third = 0, fourth = 0, fifth = 0;
-  Bits largest = 0, smallest = ~Bits{0};
-#pragma omp simd reduction(+ : first, second, third, fourth, fifth) reduction(min : smallest) \
+  std::uint64_t first = 0, second = 0, third = 0, fourth = 0, fifth = 0, left = 0;
+  Bits largest = 0;
+#pragma omp simd reduction(+ : first, second, third, fourth, fifth) reduction(| : left) \
     reduction(max : largest)
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     const Bits bits = std::bit_cast<Bits>(values[i]);
     largest = bits > largest ? bits : largest;
     double rest = static_cast<double>(values[i]);
-    if constexpr (kWide) {
-      const Bits less = (bits & ~Bits{0} >> 1) - 1;  // 0 becomes the largest
-      smallest = less < smallest ? less : smallest;
-    }
     take(0, rest, first);
-    take(1, rest, second);
-    take(2, rest, third);
-    if constexpr (kWide) {
-      take(3, rest, fourth);
-      take(4, rest, fifth);
-    }
+    if constexpr (kWindows > 1) take(1, rest, second);
+    if constexpr (kWindows > 2) take(2, rest, third);
+    if constexpr (kWindows > 3) take(3, rest, fourth);
+    if constexpr (kWindows > 4) take(4, rest, fifth);
+    if constexpr (!kAll) left |= std::bit_cast<std::uint64_t>(rest);
   }
   Counts counts{{first, second, third, fourth, fifth}};
   for (int k = 0; k < kWindows; ++k) {
     counts.units[k] -=
         static_cast<std::uint64_t>(n) * std::bit_cast<std::uint64_t>(windows.shift[k]);
   }
+  counts.finer = left << 1 != 0;  // -0 leaves a sign
   const T size = std::bit_cast<T>(largest);
   counts.largest = size >= 0 ? size : kInfinity;
-  if (smallest != ~Bits{0}) counts.smallest = std::bit_cast<T>(smallest + 1);
   return counts;
 }
 
@@ -85,11 +80,6 @@ void add_counts(const Counts& counts, const Windows<kWindows>& windows, ExactSum
   for (int k = 0; k < kWindows; ++k) {
     sum.add_units(static_cast<std::int64_t>(counts.units[k]), windows.exponent[k]);
   }
-}
-
-// Whether the last bit of a double of this size is a multiple of a unit.
-inline bool is_fine_enough(double smallest, int exponent) {
-  return smallest >= std::ldexp(1.0, exponent + 52);
 }
 
 // Add a tile of values of any size and sign: value by value where five windows do not hold them.
@@ -109,7 +99,7 @@ bool add_any_tile(const T* values, std::ptrdiff_t n, ExactSum& sum) {
   if (finite && top < 900 && top > -700) {
     const Windows<5> windows(top, true);
     const Counts counts = count(values, n, windows);
-    if (is_fine_enough(counts.smallest, windows.exponent[4])) {
+    if (!counts.finer) {
       add_counts(counts, windows, sum);
       return true;
     }
@@ -118,19 +108,24 @@ bool add_any_tile(const T* values, std::ptrdiff_t n, ExactSum& sum) {
   return finite;
 }
 
-// Add a tile of losses of `Real`, which fill windows from 2^7 down nearly always.
-template <class Real, class T>
-bool add_tile(const T* losses, std::ptrdiff_t n, ExactSum& sum) {
-  constexpr bool kSingle = sizeof(Real) == sizeof(float);  // multiples of 2^-149, all of them
-  constexpr int kWindows = kSingle ? 3 : 5;
+// Add a tile of losses, which fill windows from 2^7 down nearly always: as few of them as hold
+// all bits, beginning with what the tile before has needed, `windows`. Returns whether all
+// losses are finite.
+template <int kWindows = 1, class T>
+bool add_tile(const T* losses, std::ptrdiff_t n, ExactSum& sum, int& windows) {
   constexpr int kTop = 7;
-  const Windows<kWindows> windows(kTop, false);
-  const Counts counts = count(losses, n, windows);
-  if (counts.largest < 1 << kTop &&
-      (kSingle || is_fine_enough(counts.smallest, windows.exponent[kWindows - 1]))) {
-    add_counts(counts, windows, sum);
-    return true;
+  if (windows <= kWindows) {
+    const Windows<kWindows> grid(kTop, false);
+    const Counts counts = count(losses, n, grid);
+    if (!(counts.largest < 1 << kTop)) return add_any_tile(losses, n, sum);
+    if (!counts.finer) {
+      add_counts(counts, grid, sum);
+      windows = std::max(counts.units[kWindows - 1] == 0 ? kWindows - 1 : kWindows, 1);
+      return true;
+    }
+    windows = std::min(kWindows + 1, 5);
   }
+  if constexpr (kWindows < 5) return add_tile<kWindows + 1>(losses, n, sum, windows);
   return add_any_tile(losses, n, sum);
 }
 
@@ -179,6 +174,7 @@ void round_and_weigh(double* tile, const double* weight, std::ptrdiff_t n) {
 
 // One tile of rows: label masses A and B, scores, and what comes out.
 struct Tile {
+  int windows = 1;  // that the last tile's sum has needed
   alignas(64) double positive[kTile];
   alignas(64) double negative[kTile];
   alignas(64) double score[kTile];
@@ -218,7 +214,7 @@ void finish_tile(const LossTask& task, std::ptrdiff_t first, std::ptrdiff_t n, T
   if (task.loss != nullptr || task.sum != nullptr) {
     round_and_weigh<Real>(tile.loss, weight, n);
     if (task.loss != nullptr) store<Real>(tile.loss, first, n, task.loss);
-    if (task.sum != nullptr) add_tile<Real>(tile.loss, n, *task.sum);
+    if (task.sum != nullptr) add_tile(tile.loss, n, *task.sum, tile.windows);
   }
   if (task.gradient != nullptr) {
     round_and_weigh<Real>(tile.gradient, weight, n);
@@ -340,7 +336,7 @@ void plain_tile(const LossTask& task, const Label* y, const Real* z, std::ptrdif
   // a Hessian is never asked for without the gradient
   plain_rows<Real, Label>(y, z, n, loss, at(task.gradient), at(task.hessian));
   const bool finite = task.sum != nullptr
-                          ? add_tile<Real>(loss, n, *task.sum)
+                          ? add_tile(loss, n, *task.sum, tile.windows)
                           : all_within<Real>(loss, n, 0, std::numeric_limits<Real>::infinity());
   if (!finite) {  // what breaks a rule is looked for only where a loss is NaN or infinite
     load(task.score, first, n, tile.score);
@@ -461,7 +457,7 @@ inline LossReport plain_probabilities(const LossTask& task, const float* p) {
     if (!is_plain(y, p + first, n)) return probability_tile<float>(task, first, n, tile, report);
     float* const loss = task.loss != nullptr ? static_cast<float*>(task.loss) + first : buffer;
     for (std::ptrdiff_t i = 0; i < n; ++i) loss[i] = surprise(y[i] != 0, p[first + i]);
-    if (task.sum != nullptr) add_tile<float>(loss, n, *task.sum);
+    if (task.sum != nullptr) add_tile(loss, n, *task.sum, tile.windows);
   });
   return report;
 }

@@ -299,6 +299,27 @@ def test_the_total_is_fsum_of_the_weighted_losses(
     assert total.value == math.fsum(loss)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_total_is_fsum_wherever_the_losses_begin_and_end_to_be_small(
+    level: str, dtype: type[np.floating]
+) -> None:
+    draw = np.random.default_rng(16)
+    deviations = np.repeat([1, 100, 1, 30, 1000, 3, 1, 10], 2 * 2048)
+    logits = (draw.normal(size=len(deviations)) * deviations).astype(dtype)
+    y = draw.integers(0, 2, len(logits))
+    loss = np.empty(len(logits), dtype)
+    total, _ = kernel.evaluate_logits(Rows(y, logits, loss=loss), total=True)
+    assert total is not None
+    assert total.value == math.fsum(loss)
+
+
+def test_large_and_small_outputs_have_their_shape_and_can_be_written() -> None:
+    large, small = (kernel.blank((n, 1 << 10), np.float32) for n in (5000, 2))
+    large[:] = 1
+    assert (large.shape, large.dtype, large.sum()) == ((5000, 1024), np.float32, 5000 * 1024)
+    assert (small.shape, small.flags.writeable) == ((2, 1024), True)
+
+
 @pytest.mark.parametrize("row", [0, 511, 512, 1999])
 @pytest.mark.parametrize("bad", [np.nan, INF, -0.1])
 def test_the_first_fault_of_each_kind_is_reported(level: str, row: int, bad: float) -> None:

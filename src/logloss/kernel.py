@@ -7,6 +7,7 @@ may be strided. Nothing is validated here but what the compiled code reports.
 from __future__ import annotations
 
 import math
+import mmap
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -24,6 +25,8 @@ FloatArray = npt.NDArray[np.floating]
 Real = TypeVar("Real", bound=np.floating)
 _KERNELS = _core.best_kernels()
 _UNCLIPPED = (0.0, 1.0, math.inf)
+#: Bytes of a huge page, and from which an array begins at one.
+_HUGE_PAGE, _LARGE = 1 << 21, 1 << 24
 
 
 class Faults(NamedTuple):
@@ -89,6 +92,22 @@ class ExactSum:
         return float(self._sum.value)
 
 
+def blank(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array of any content, to be filled.
+
+    The system clears memory when it is first touched, which takes longer than all else that is
+    done to a large output. `np.empty` asks for huge pages too, but begins between two of them,
+    so that both ends are cleared in small ones.
+    """
+    n_bytes = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+    if n_bytes < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.empty(shape, dtype)
+    pages = -(-n_bytes // _HUGE_PAGE)
+    memory = mmap.mmap(-1, pages * _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.ndarray(shape, dtype, memory)
+
+
 def sum_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Exact sum of each row of a matrix, rounded once; strides may be any."""
     out = np.empty(len(values))
@@ -98,7 +117,7 @@ def sum_rows(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def losses_from_logits(y: npt.NDArray[Any], logits: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Loss of each row, in the dtype of the logits."""
-    loss = np.empty_like(logits, order="C")
+    loss = blank(logits.shape, logits.dtype)
     _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, None, None, None, 0.0)
     return loss
 
@@ -107,28 +126,28 @@ def loss_derivatives(
     y: npt.NDArray[Any], logits: npt.NDArray[Real]
 ) -> tuple[npt.NDArray[Real], npt.NDArray[Real], npt.NDArray[Real]]:
     """Loss of each row with its first and second derivative, sharing one exponential."""
-    loss, gradient, hessian = (np.empty_like(logits, order="C") for _ in range(3))
+    loss, gradient, hessian = (blank(logits.shape, logits.dtype) for _ in range(3))
     _KERNELS.losses_from_logits(y, logits, None, None, 0.0, loss, gradient, hessian, None, 0.0)
     return loss, gradient, hessian
 
 
 def losses_from_probabilities(y: npt.NDArray[Any], p: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """Loss of each row, in the dtype of the probabilities."""
-    loss = np.empty_like(p, order="C")
+    loss = blank(p.shape, p.dtype)
     _KERNELS.losses_from_probabilities(y, p, None, None, 0.0, loss, None, None, _UNCLIPPED)
     return loss
 
 
 def sigmoid(x: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """1/(1 + exp(−x)) of each value."""
-    out = np.empty_like(x, order="C")
+    out = blank(x.shape, x.dtype)
     _KERNELS.sigmoid(x, out)
     return out
 
 
 def logit(p: npt.NDArray[Real]) -> npt.NDArray[Real]:
     """log(p/(1 − p)) of each value."""
-    out = np.empty_like(p, order="C")
+    out = blank(p.shape, p.dtype)
     _KERNELS.logit(p, out)
     return out
 

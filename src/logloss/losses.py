@@ -356,8 +356,8 @@ def _with_derivatives(
 ) -> tuple[Any, FloatArray, FloatArray | None]:
     base = replace(
         base,
-        gradient=np.empty(len(rows.y), rows.scores.dtype),
-        hessian=np.empty(len(rows.y), rows.scores.dtype) if hessian else None,
+        gradient=kernel.blank(len(rows.y), rows.scores.dtype),
+        hessian=kernel.blank(len(rows.y), rows.scores.dtype) if hessian else None,
     )
     loss = reduction.of(rows, base, kernel.evaluate_logits)
     assert base.gradient is not None

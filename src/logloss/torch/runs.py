@@ -111,8 +111,8 @@ def _evaluate(function: Kernel, given: Operands, options: Options, gradient: boo
     scores = columns.scores
     reduced, mean = options.reduction != "none", options.reduction == "mean"
     count = int(given.count) if mean else 1
-    losses = None if reduced else np.empty(scores.shape, scores.dtype)
-    slopes = np.empty(scores.shape, scores.dtype) if gradient else None
+    losses = None if reduced else kernel.blank(scores.shape, scores.dtype)
+    slopes = kernel.blank(scores.shape, scores.dtype) if gradient else None
 
     def evaluate_run(run: slice) -> tuple[ExactSum | None, Faults]:
         slope = _cut(slopes, run)
