@@ -2,6 +2,8 @@
 // with the flags of that level and LOGLOSS_LEVEL set to its name.
 #include "kernels.hpp"
 
+#include "adamw_steps.hpp"
+#include "dense_rows.hpp"
 #include "linear_rows.hpp"
 #include "loss_rows.hpp"
 #include "moment_rows.hpp"
@@ -25,6 +27,14 @@ void moments(const MomentTask& task) {
                                                  : moments_as<double>(task);
 }
 
+void step_adamw(const AdamTask& task) {
+  return task.real == Type::float32 ? step_adamw_as<float>(task) : step_adamw_as<double>(task);
+}
+
+double pass_dense(const DenseTask& task) {
+  return task.real == Type::float32 ? pass_dense_as<float>(task) : pass_dense_as<double>(task);
+}
+
 }  // namespace
 
 extern const Kernels kKernels;
@@ -37,6 +47,8 @@ const Kernels kKernels = {LOGLOSS_LEVEL_NAME,
                           add,
                           linear_scan,
                           linear_products,
-                          moments};
+                          moments,
+                          step_adamw,
+                          pass_dense};
 
 }  // namespace logloss::LOGLOSS_LEVEL

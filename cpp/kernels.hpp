@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "adamw.hpp"
+#include "dense_layers.hpp"
 #include "linear.hpp"
 #include "losses.hpp"
 
@@ -19,6 +21,8 @@ struct Kernels {
   void (*linear_scan)(LinearTask&);
   void (*linear_products)(const ProductTask&);
   void (*moments)(const MomentTask&);
+  void (*step_adamw)(const AdamTask&);
+  double (*pass_dense)(const DenseTask&);  // sum of the losses
 };
 
 // The best table that this processor can run, or the one named; null if it cannot run that.

@@ -115,3 +115,44 @@ class Kernels:
 def best_kernels() -> Kernels: ...
 def kernels_at(level: str) -> Kernels | None: ...
 def sum_rows(values: _Array, out: npt.NDArray[np.float64]) -> None: ...
+
+@final
+class DenseLayers:
+    def __init__(
+        self,
+        kernels: Kernels,
+        activation: int,
+        weights: list[_Array],
+        biases: list[_Array],
+        of_weights: list[_Array],
+        of_biases: list[_Array],
+    ) -> None: ...
+    def pass_rows(
+        self,
+        x: _Array,
+        label: _Array,
+        weights: _Array,
+        positive_weight: float,
+        gamma: float,
+        scale: float,
+        logits: _Array,
+        residual: _Array,
+        of_x: _Array | None,
+    ) -> float: ...
+
+@final
+class AdamW:
+    def __init__(
+        self,
+        kernels: Kernels,
+        values: list[_Array],
+        gradients: list[_Array],
+        means: list[_Array],
+        squares: list[_Array],
+        decays: list[float],
+        steps: _Array,
+        beta_mean: float,
+        beta_square: float,
+        epsilon: float,
+    ) -> None: ...
+    def step(self, rate: float, longest: float) -> None: ...
