@@ -78,7 +78,7 @@ class Model:
     def __repr__(self) -> str:
         return (
             f"Model({self.target.name!r}, {files.counted(self.fit_summary.n, 'row')}, "
-            f"{files.counted(self.design.layout.size, 'coefficient')}, {self.fit_summary.status})"
+            f"{self._size()}, {self.fit_summary.status})"
         )
 
     def _repr_html_(self) -> str:
@@ -94,8 +94,7 @@ class Model:
         lines = [
             f"{self.target.name}: {files.counted(found.n, 'row')}, "
             f"{100 * found.base_rate:.1f} % positive · "
-            f"{files.counted(n_columns, 'column')} → "
-            f"{files.counted(design.layout.size, 'coefficient')}"
+            f"{files.counted(n_columns, 'column')} → {self._size()}"
         ]
         if design.formula is not None:
             lines.append(f"formula: {design.formula.text}")
@@ -111,6 +110,10 @@ class Model:
             lines.append(f"corrected for a population of {rate:.3g} % positive")
         lines.append(self._ending())
         return "\n".join(map(files.printable, lines))
+
+    def _size(self) -> str:
+        """Return how many numbers were fitted."""
+        return files.counted(self.design.layout.size, "coefficient")
 
     def _ending(self) -> str:
         """Return how the fit ended, in a line."""
@@ -431,6 +434,9 @@ class NetworkModel(Model):
         from logloss.network.export import network_graph
 
         return network_graph(self.predictor.network, self.recalibration)
+
+    def _size(self) -> str:
+        return files.counted(self.fit_summary.n_parameters, "weight")
 
     def _ending(self) -> str:
         return f"{self.fit_summary.made_of} · {self.fit_summary.ending}"

@@ -67,10 +67,12 @@ def test_every_damage_to_the_file_is_an_error_that_names_it(saved):
 
 def test_the_page_about_it_tells_what_it_is_and_how_it_ended(model):
     words = str(model)
+    n_weights = f"{model.summary().n_parameters:,} weights"
+    assert f"→ {n_weights}\n" in words
     assert "1 × 16 hidden units (relu)" in words
     assert "nats held out" in words
     assert "trained on" in str(model.summary())
-    assert repr(model).startswith("Model('y', 400 rows")
+    assert repr(model).startswith(f"Model('y', 400 rows, {n_weights}, ")
 
 
 def test_a_population_of_another_base_rate_is_allowed_for(table):
