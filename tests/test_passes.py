@@ -153,7 +153,7 @@ def penalised_pass() -> PenalisedPass:
 
 
 def margin_pass() -> MarginPass:
-    return MarginPass(standard(), (coefficients(0), coefficients(1)), keep=5)
+    return MarginPass(standard(), (coefficients(0), coefficients(1)), 5, standard())
 
 
 def leverage_pass() -> LeveragePass:

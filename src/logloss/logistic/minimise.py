@@ -239,8 +239,8 @@ def _descend(
             return replace(end, evaluation=_polished(objective, state))
         if may_separate:
             last_chance = state.stalled or distance(objective, state) <= tol
-            direction, used = _separating(objective, state, slow >= 2, last_chance)
-            may_separate = not last_chance  # the linear program has the last word
+            direction, used, decided = _separating(objective, state, slow >= 2, last_chance)
+            may_separate = not decided
             state = replace(state, scans=state.scans + used)
             if direction is not None:
                 return replace(end, direction=direction, scans=state.scans)
@@ -283,17 +283,20 @@ def _start(objective: Objective) -> FloatArray:
 
 def _separating(
     objective: Objective, state: newton.State, slow: bool, last_chance: bool
-) -> tuple[FloatArray | None, int]:
-    """Look for a separating direction where there is reason to; with the passes used."""
-    beta, used, direction = state.evaluation.beta, 0, None
+) -> tuple[FloatArray | None, int, bool]:
+    """Look for a separating direction where there is reason to.
+
+    With the passes used, and whether it is decided that there is one or none.
+    """
+    beta, used, candidate = state.evaluation.beta, 0, None
     if state.evaluation.margin > 0:  # every row lies on its own side: β itself separates
-        direction, used = separation.prove(objective, beta), 1
-    if direction is None and (slow or last_chance):
-        direction, used = separation.prove(objective, state.direction), used + 1
-    if direction is None and last_chance:
-        direction, scans = separation.decide(objective, beta)
-        used += scans
-    return direction, used
+        candidate, used = separation.suggest(objective, beta), 1
+    if candidate is None and (slow or last_chance):
+        candidate, used = separation.suggest(objective, state.direction), used + 1
+    if candidate is None and not last_chance:
+        return None, used, False
+    direction, scans = separation.decide(objective, beta if candidate is None else candidate)
+    return direction, used + scans, True
 
 
 def _moving(objective: Objective, faces: tuple[FloatArray, ...]) -> npt.NDArray[np.bool_]:

@@ -23,8 +23,8 @@ from logloss.rows.source import Source
 
 FloatArray = npt.NDArray[np.float64]
 
-#: |xᵀd| below this is zero for a direction d whose largest |xᵀd| is 1: far above the
-#: rounding of a linear program's vertex, far below what separates rows in practice.
+#: |xᵀd| below this leaves a row on the face of a direction d whose largest |xᵀd| is 1: far above
+#: the rounding of centred columns. A row that is separated by less is met again on the face.
 FACE_TOLERANCE = 1e-8
 #: Standard deviation of the weakly informative normal prior (Gelman et al. 2008).
 PRIOR_SCALE = 2.5
