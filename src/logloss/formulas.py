@@ -58,13 +58,16 @@ def loss_from_logits(
         both = 1.0 if pos_weight is None else positive + negative
         return _times(wrong, size, xp) + both * logarithm
     fitting = xp.where(right, positive, negative)
-    # what is infinite keeps one slope, that of the size itself
-    near = xp.where(size > _FAR, xp.full_like(size, _FAR), size)
+    # what is infinite keeps one slope, that of the size itself, and is no factor in a product:
+    # forward mode would multiply it by the slope of the other, which is 0
+    far = size > _FAR
+    near = xp.where(far, xp.full_like(size, _FAR), size)
     logarithm = xp.log1p(xp.exp(-near))
     # σ^γ on the side where the forecast is wrong, exp(−γ·log1p(e)), and right, with e^−γa more
     far_off = xp.exp(-gamma * logarithm)
     close = far_off * xp.exp(-gamma * near)
-    return far_off * (_times(wrong, size, xp) + wrong * logarithm) + fitting * close * logarithm
+    missing = xp.where(far, _times(wrong, size, xp), far_off * (wrong * near + wrong * logarithm))
+    return missing + fitting * close * logarithm
 
 
 def gradient_from_logits(

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -260,6 +261,20 @@ def test_torch_s_own_losses_do_what_the_documentation_says_of_them() -> None:
     assert tail.grad.item() == 0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("other", [torch.float32, torch.float64, torch.float16], ids=str)
+def test_the_loss_has_the_dtype_of_the_input_where_torch_s_has_the_target_s(
+    dtype: torch.dtype, other: torch.dtype
+) -> None:
+    z, y = torch.zeros(2, dtype=dtype), torch.ones(2, dtype=other)
+    assert ours.binary_cross_entropy_with_logits(z, y).dtype is dtype
+    assert functional.binary_cross_entropy_with_logits(z, y).dtype is other
+    assert ours.binary_cross_entropy(z, y).dtype is dtype
+    if other is not dtype:
+        with pytest.raises(RuntimeError, match="Found dtype"):
+            functional.binary_cross_entropy(z, y)
+
+
 def test_shapes_that_differ_raise_as_in_torch() -> None:
     input, target = torch.zeros(3, 1), torch.zeros(3)
     for loss in (nn.BCEWithLogitsLoss(), nn.BCELoss()):
@@ -304,6 +319,33 @@ def test_scores_that_are_no_floats_raise(dtype: torch.dtype) -> None:
     for loss in (ours.binary_cross_entropy, ours.binary_cross_entropy_with_logits):
         with pytest.raises(ArgumentError, match=f"input must be of a float dtype; it is {dtype}"):
             loss(torch.zeros(3, dtype=dtype), torch.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["target", "weight", "pos_weight"])
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float8_e4m3fn], ids=str)
+def test_what_is_no_number_to_the_losses_raises(name: str, dtype: torch.dtype) -> None:
+    wrong = torch.zeros(3).to(dtype)
+    said = f"{name} must be bool, integers, or floats of at least 16 bits; its dtype is {dtype}"
+    with pytest.raises(ArgumentError, match=said):
+        ours.binary_cross_entropy_with_logits(
+            torch.zeros(3), **{"target": torch.zeros(3), name: wrong}
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("input", [0.0, 0.0], "list"),
+        ("target", np.zeros(2), "ndarray"),
+        ("weight", 2.0, "float"),
+        ("pos_weight", 2.0, "float"),
+        ("where", [True, False], "list"),
+    ],
+)
+def test_what_is_no_tensor_raises(name: str, value: Any, kind: str) -> None:
+    given = {"input": torch.zeros(2), "target": torch.zeros(2), name: value}
+    with pytest.raises(ArgumentError, match=f"{name} must be a tensor; it is of type {kind}"):
+        ours.binary_cross_entropy_with_logits(**given)
 
 
 def test_modules_show_copy_and_pickle_their_options() -> None:

@@ -108,6 +108,28 @@ def test_either_side_is_cut(n: int, k: int) -> None:
                 torch.testing.assert_close(own, other)
 
 
+@pytest.mark.parametrize(("n", "k"), [(0, 3), (3, 0), (7, 5)])
+def test_a_mean_in_which_nothing_counts_is_nan_and_has_no_slope(n: int, k: int) -> None:
+    given = head(n, k)
+    nothing = torch.zeros(n, k, dtype=torch.bool)
+    for where in (nothing, None) if n * k == 0 else (nothing,):
+        mine = given.leaves()
+        loss = linear_binary_cross_entropy(*mine, where=where)
+        assert loss.isnan()
+        for slope in gradients(loss, mine):
+            torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=0)
+
+
+def test_pairs_without_an_image_are_nan_and_have_no_slope() -> None:
+    image, text = torch.zeros(0, 3), torch.ones(2, 3, requires_grad=True)
+    bias = torch.zeros((), requires_grad=True)
+    loss = pairwise_sigmoid_loss(image, text, 1.0, bias)
+    assert loss.isnan()
+    loss.backward()
+    assert torch.equal(text.grad, torch.zeros(2, 3))
+    assert bias.grad.item() == 0
+
+
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64, torch.float32])
 def test_targets_of_any_dtype_are_the_same_targets(dtype: torch.dtype) -> None:
     given = head(7, 5)
@@ -383,7 +405,12 @@ X, W, B, T = head(7, 5)
         ({"where": X}, "where must be a boolean mask"),
         ({"reduction": "none"}, "reduction must be 'mean' or 'sum', since no chunk's"),
         ({"reduction": "max"}, "reduction must be 'mean', 'sum' or 'none'; got 'max'"),
-        ({"chunk": 0}, "chunk must be at least 1; got 0"),
+        ({"bias": B.float()}, "x and bias must be of one dtype; they are of torch.float64 and"),
+        ({"bias": [0.0] * 5}, "bias must be a tensor; it is of type list"),
+        ({"targets": T.cfloat()}, "targets must be bool, integers, or floats of at least 16 bits"),
+        ({"pos_weight": 2.0}, "pos_weight must be a tensor; it is of type float"),
+        ({"chunk": 2.5}, "chunk must be an integer of at least 1; got 2.5"),
+        ({"chunk": 0}, "chunk must be an integer of at least 1; got 0"),
         ({"gamma": -1}, "gamma must be finite"),
     ],
 )

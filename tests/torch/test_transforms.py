@@ -134,6 +134,19 @@ def test_forward_mode_gives_the_slope_along_a_direction(loss: Any, form: str) ->
         same(forward_ad.unpack_dual(dual).tangent, expected)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("label", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("z", [float("inf"), -float("inf"), 900.0])
+def test_forward_mode_is_right_at_infinity_too(z: float, label: float, gamma: float) -> None:
+    def loss(z: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(z, torch.full_like(z, label), gamma=gamma)
+
+    at = torch.tensor(z, dtype=torch.float64)
+    same(jacfwd(loss)(at), grad(loss)(at))
+    same(jacfwd(loss)(at), (at > 0).double() - label)
+    same(jacfwd(jacfwd(loss))(at), torch.zeros_like(at))
+
+
 @every_form
 @every_loss
 def test_the_hessian_is_the_gradient_s_jacobian(loss: Any, form: str) -> None:
@@ -247,6 +260,25 @@ def test_exported_it_is_the_same() -> None:
 
     program = torch.export.export(Whole(), (Z, Y))
     same(program.module()(Z / 2, Y), Whole()(Z / 2, Y))
+
+
+@pytest.mark.parametrize("name", ["weight", "pos_weight", "where"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_batch_of_any_size_is_exported(name: str, strict: bool) -> None:
+    class Whole(nn.Module):
+        def forward(self, z: Tensor, y: Tensor) -> Tensor:
+            return binary_cross_entropy_with_logits(z, y, **{name: given})
+
+    given = torch.tensor([1.0, 0.0, 2.0])
+    given = given > 0 if name == "where" else given
+    rows = torch.export.Dim("rows", min=2, max=99)
+    z, y = torch.randn(5, 3), torch.rand(5, 3)
+    program = torch.export.export(
+        Whole(), (z, y), dynamic_shapes=({0: rows}, {0: rows}), strict=strict
+    )
+    for n in (3, 5, 7):  # 3 being the length of the weight, too
+        z, y = torch.randn(n, 3), torch.rand(n, 3)
+        torch.testing.assert_close(program.module()(z, y), Whole()(z, y))
 
 
 # --- other devices and kinds of tensors -----------------------------------------------------

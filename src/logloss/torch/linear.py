@@ -16,6 +16,7 @@ from logloss.torch.operands import (
     check_broadcast,
     check_float,
     check_mask,
+    check_real,
     options_of,
 )
 
@@ -90,6 +91,7 @@ def linear_binary_cross_entropy(
         raise ArgumentError("reduction must be 'mean' or 'sum', since no chunk's losses are kept.")
     options = options_of(reduction, label_smoothing, gamma)
     _check_layer(x, weight, bias, chunk)
+    check_real("targets", targets)
     k = len(weight)
     if targets.shape != (*x.shape[:-1], k):
         raise ArgumentError(
@@ -97,6 +99,7 @@ def linear_binary_cross_entropy(
             f"their shape is {tuple(targets.shape)}."
         )
     if pos_weight is not None:
+        check_real("pos_weight", pos_weight)
         check_broadcast("pos_weight", pos_weight, "a row of targets", weight.shape[:1])
     if where is not None:
         check_mask(where)
@@ -111,7 +114,7 @@ def linear_binary_cross_entropy(
     layer = Layer(x.reshape(n, x.shape[-1]), weight, bias)
     loss = summed_loss(layer, labels, options._replace(reduction="sum"), chunk)
     if reduction == "mean":
-        loss = loss / (targets.numel() if where is None else where.sum())
+        loss = _mean(loss, targets.numel() if where is None else where.sum())
     return as_given(loss, x)
 
 
@@ -162,14 +165,14 @@ def pairwise_sigmoid_loss(
     >>> pairwise_sigmoid_loss(torch.eye(4), torch.eye(4), 10.0, -10.0)
     tensor(0.6933)
     """
+    _check_layer(image, text, None, chunk, names=("image", "text"))
     if image.ndim != 2:
         raise ArgumentError(f"image must have the shape (n, d); its shape is {tuple(image.shape)}.")
-    _check_layer(image, text, None, chunk, names=("image", "text"))
     factor, shift = (_one_entry(n, v, image) for n, v in (("scale", scale), ("bias", bias)))
     # the chain rule through both is torch's own: these products are small
     layer = Layer(image * factor, text, shift.expand(len(text)))
     loss = summed_loss(layer, Labels(), Options("sum"), chunk)
-    return as_given(loss / len(image), image)
+    return as_given(_mean(loss, len(image)), image)
 
 
 def _check_layer(
@@ -187,17 +190,28 @@ def _check_layer(
             f"{names[0]} and {names[1]} must have the shapes (..., d) and (k, d); "
             f"they are {tuple(x.shape)} and {tuple(weight.shape)}."
         )
-    if weight.dtype is not x.dtype and not autocasts(x):
-        raise ArgumentError(
-            f"{names[0]} and {names[1]} must be of one dtype; "
-            f"they are of {x.dtype} and {weight.dtype}."
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise ArgumentError(
-            f"bias must have the shape {tuple(weight.shape[:1])}; its shape is {tuple(bias.shape)}."
-        )
-    if chunk < 1:
-        raise ArgumentError(f"chunk must be at least 1; got {chunk!r}.")
+    if bias is not None:
+        check_float("bias", bias)
+        if bias.shape != weight.shape[:1]:
+            raise ArgumentError(
+                f"bias must have the shape {tuple(weight.shape[:1])}; "
+                f"its shape is {tuple(bias.shape)}."
+            )
+    for name, tensor in ((names[1], weight), ("bias", bias)):
+        if tensor is not None and tensor.dtype is not x.dtype and not autocasts(x):
+            raise ArgumentError(
+                f"{names[0]} and {name} must be of one dtype; they are of {x.dtype} "
+                f"and {tensor.dtype}."
+            )
+    if not isinstance(chunk, int | torch.SymInt) or chunk < 1:
+        raise ArgumentError(f"chunk must be an integer of at least 1; got {chunk!r}.")
+
+
+def _mean(total: Tensor, count: Tensor | int) -> Tensor:
+    """Divide; over nothing the mean is NaN, and moves nothing: 0/0 in the slopes would spread."""
+    if isinstance(count, Tensor):
+        return torch.where(count > 0, total / count.clamp(min=1), math.nan)
+    return total / count if count else 0 * total + math.nan
 
 
 def _one_entry(name: str, value: Tensor | float, like: Tensor) -> Tensor:

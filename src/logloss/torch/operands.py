@@ -99,6 +99,7 @@ def operands_of(
         If they do not fit.
     """
     check_float("input", input)
+    check_real("target", target)
     shape = input.shape
     if target.shape != shape:
         raise ArgumentError(
@@ -107,20 +108,36 @@ def operands_of(
         )
     if where is not None:
         check_mask(where)
+    for name, tensor in (("weight", weight), ("pos_weight", pos_weight)):
+        if tensor is not None:
+            check_real(name, tensor)
     for name, tensor in (("weight", weight), ("pos_weight", pos_weight), ("where", where)):
-        if tensor is not None and tensor.shape != shape:
+        # as many axes first: a weight a column must not tell a trace that n is not k
+        if tensor is not None and (tensor.ndim != len(shape) or tensor.shape != shape):
             check_broadcast(name, tensor, "input", shape)
     return Operands(full_precision(input), target, weight, pos_weight, where)
 
 
 def check_float(name: str, tensor: Tensor) -> None:
-    """Raise ArgumentError unless the tensor is of a float dtype that the losses compute in."""
+    """Raise ArgumentError unless it is a tensor of a float dtype that the losses compute in."""
+    _check_tensor(name, tensor)
     if tensor.dtype not in _FLOATS:
         raise ArgumentError(f"{name} must be of a float dtype; it is {tensor.dtype}.")
 
 
+def check_real(name: str, tensor: Tensor) -> None:
+    """Raise ArgumentError unless it is a tensor of numbers that the losses read."""
+    _check_tensor(name, tensor)
+    dtype = tensor.dtype
+    if (dtype.is_floating_point or dtype.is_complex) and dtype not in _FLOATS:
+        raise ArgumentError(
+            f"{name} must be bool, integers, or floats of at least 16 bits; its dtype is {dtype}."
+        )
+
+
 def check_mask(where: Tensor) -> None:
     """Raise ArgumentError for a mask that is none."""
+    _check_tensor("where", where)
     if where.dtype is not torch.bool:
         raise ArgumentError(f"where must be a boolean mask; its dtype is {where.dtype}.")
 
@@ -132,6 +149,14 @@ def check_broadcast(name: str, tensor: Tensor, of: str, shape: torch.Size) -> No
         raise ArgumentError(
             f"{name} must broadcast to the shape of {of}, {tuple(shape)}; "
             f"its shape is {tuple(tensor.shape)}."
+        )
+
+
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(
+            f"{name} must be a tensor; it is of type {type(value).__name__}. "
+            "Make it one with torch.as_tensor."
         )
 
 
