@@ -52,7 +52,12 @@ raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h")
 }
 
 explain_failure() {
-    if grep -qE 'NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Connection(Reset)?Error|connection broken|Network is unreachable' "$log"; then
+    said=$(grep -iE '^ *error' "$log" | tail -n 1 | sed 's/^ *[Ee][Rr][Rr][Oo][Rr]: *//')
+    # where it is not to try again, pip calls a missing network a conflict of versions
+    if grep -qE 'ResolutionImpossible|No matching distribution' "$log"; then
+        "$venv/bin/python" -m pip -vv index versions pip >>"$log" 2>&1
+    fi
+    if grep -qE 'Could not fetch URL .*: connection error|NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Connection(Reset)?Error|connection broken|Network is unreachable' "$log"; then
         fail "no network: pip could not reach its package index, see $log;" \
             "connect, or set PIP_INDEX_URL to a mirror, and run make again"
     elif grep -qE 'CMake Error|FAILED: ' "$log"; then
@@ -60,7 +65,7 @@ explain_failure() {
     elif grep -q 'No space left' "$log"; then
         fail "no room left on the disk, see $log"
     fi
-    fail "pip stopped: $(grep -iE '^ *error' "$log" | tail -n 1 | sed 's/^ *[Ee][Rr][Rr][Oo][Rr]: *//') (see $log)"
+    fail "pip stopped: $said (see $log)"
 }
 
 pip() {

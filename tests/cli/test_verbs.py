@@ -265,6 +265,20 @@ def test_plot_draws_reliability(folder, tmp_path, call):
     assert (tmp_path / "reliability.png").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("output", ["none/reliability.png", "reliability.txt"])
+def test_a_picture_that_cannot_be_written_is_told_before_the_scoring(
+    output, folder, tmp_path, call, monkeypatch
+):
+    monkeypatch.setattr(logloss, "score", lambda *_, **__: pytest.fail("a scoring began"))
+    outcome = call(
+        "plot", "reliability", folder / "table.parquet", "--target", "survived",
+        "--model", folder / "model.json", "-o", tmp_path / output,
+    )  # fmt: skip
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith("logloss: error: ")
+    assert str(tmp_path / output) in outcome.err
+
+
 def test_plot_draws_the_path_of_a_fit(folder, tmp_path, call):
     outcome = call("plot", "training", folder / "model.json", "-o", tmp_path / "training.png")
     assert (outcome.code, outcome.err) == (0, "")

@@ -62,6 +62,9 @@ def reliability(
 ) -> Answer:
     """Draw what was said against what happened."""
     require_one(prob=prob, logit=logit, model=model)
+    from logloss.plot.style import check_output  # brings NumPy, which --help does without
+
+    check_output(output)
     result = logloss.score(
         data, target, prob=prob, logit=logit, model=model, weight=weight, positive=positive
     )
@@ -80,6 +83,9 @@ def training(
 
     Objective and certified distance to the optimum, scan by scan.
     """
+    from logloss.plot.style import check_output  # brings NumPy, which --help does without
+
+    check_output(output)
     logloss.plot_training(logloss.load(model), output=output)
     return _done(output)
 

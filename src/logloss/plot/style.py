@@ -99,18 +99,35 @@ def new_figure(output: PathLike | None, size: tuple[float, float]) -> Figure:
     return Unshown(figsize=size, layout="constrained")
 
 
-def save(ax: Axes, output: PathLike | None) -> None:
-    """Write the figure of `ax` to `output`, whole or not at all; with None do nothing."""
-    if output is None:
-        return
-    figure = ax.get_figure(root=True)
-    assert figure is not None, "axes stand on a figure"
-    ending = os.path.splitext(output)[1].lower()
-    known = figure.canvas.get_supported_filetypes()
-    if ending.removeprefix(".") not in known:
+def check_output(output: PathLike) -> None:
+    """Find out whether `save` could write a picture there, before the work that is to fill it.
+
+    Raises
+    ------
+    ArgumentError
+        If the ending is unknown.
+    OutputError
+        If the file cannot be written.
+    """
+    _matplotlib()
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = FigureCanvasBase.get_supported_filetypes()
+    if os.path.splitext(output)[1].lower().removeprefix(".") not in known:
         raise ArgumentError(
             f"`output` must end in one of {', '.join('.' + kind for kind in sorted(known))}; "
             f"got {os.fspath(output)!r}"
         )
+    files.check_writable(output)
+
+
+def save(ax: Axes, output: PathLike | None) -> None:
+    """Write the figure of `ax` to `output`, whole or not at all; with None do nothing."""
+    if output is None:
+        return
+    check_output(output)
+    figure = ax.get_figure(root=True)
+    assert figure is not None, "axes stand on a figure"
+    ending = os.path.splitext(output)[1].lower()
     with files.whole(output) as path:
         figure.savefig(path, dpi=_DPI, metadata=_UNSTAMPED.get(ending))
