@@ -319,6 +319,25 @@ def test_a_compiled_graph_holds_one_operation_and_no_logits() -> None:
     assert () in shapes
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_batches_of_any_size_are_exported(strict: bool) -> None:
+    class Both(torch.nn.Module):
+        def forward(self, x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+            per_column = torch.tensor([1.0, 2.0, 0.5, 3.0])
+            labels = linear_binary_cross_entropy(x, weight, None, targets, pos_weight=per_column)
+            return labels + pairwise_sigmoid_loss(x, 2 * x, 3.0, -1.0)
+
+    def batch(n: int) -> tuple[Tensor, Tensor, Tensor]:
+        return head(n, 4, dtype=torch.float32)[0], torch.ones(4, 3), torch.eye(n, 4)
+
+    rows = torch.export.Dim("rows", min=2, max=99)
+    program = torch.export.export(
+        Both(), batch(6), dynamic_shapes=({0: rows}, None, {0: rows}), strict=strict
+    )
+    for n in (4, 6, 9):
+        torch.testing.assert_close(program.module()(*batch(n)), Both()(*batch(n)))
+
+
 # --- pairs ------------------------------------------------------------------------------------
 
 

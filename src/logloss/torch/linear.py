@@ -92,7 +92,7 @@ def linear_binary_cross_entropy(
     options = options_of(reduction, label_smoothing, gamma)
     _check_layer(x, weight, bias, chunk)
     check_real("targets", targets)
-    k = len(weight)
+    k = weight.shape[0]
     if targets.shape != (*x.shape[:-1], k):
         raise ArgumentError(
             f"targets must have the shape {(*x.shape[:-1], k)}, of x and weight; "
@@ -170,9 +170,10 @@ def pairwise_sigmoid_loss(
         raise ArgumentError(f"image must have the shape (n, d); its shape is {tuple(image.shape)}.")
     factor, shift = (_one_entry(n, v, image) for n, v in (("scale", scale), ("bias", bias)))
     # the chain rule through both is torch's own: these products are small
-    layer = Layer(image * factor, text, shift.expand(len(text)))
+    n, m = image.shape[0], text.shape[0]  # `len` would have an export fix both
+    layer = Layer(image * factor, text, shift.expand(m))
     loss = summed_loss(layer, Labels(), Options("sum"), chunk)
-    return as_given(_mean(loss, len(image)), image)
+    return as_given(_mean(loss, n), image)
 
 
 def _check_layer(
