@@ -7,6 +7,7 @@ reads as they are; labels are never cast, strides are kept where they can be.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,10 +179,13 @@ def labels(values: npt.ArrayLike, name: str = "y_true") -> Array:
     return array if array.flags.aligned else array.copy()  # a field of packed records
 
 
-def common_shape(shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+def common_shape(
+    shapes: dict[str, tuple[int, ...]],
+    broadcast: Callable[..., tuple[int, ...]] = np.broadcast_shapes,
+) -> tuple[int, ...]:
     """Return the shape that all broadcast to, or raise ArgumentError with each by name."""
     try:
-        return np.broadcast_shapes(*shapes.values())
+        return broadcast(*shapes.values())
     except ValueError:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ArgumentError(f"shapes must broadcast to one; they are {listed}.") from None

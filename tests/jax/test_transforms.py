@@ -120,6 +120,19 @@ def test_derivatives_go_through_scan(options: dict[str, float]) -> None:
     np.testing.assert_allclose(gradient, true, rtol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"where": np.arange(4) > 0}, {"reduction": "sum"}])
+def test_batches_of_any_size_are_exported(options: dict[str, Any]) -> None:
+    def value_and_slope(y: Any, z: Any) -> Any:
+        return jax.value_and_grad(partial(binary_cross_entropy_with_logits, **options), 1)(y, z)
+
+    rows = jax.ShapeDtypeStruct(jax.export.symbolic_shape("n, 4"), jnp.float32)
+    exported = jax.export.export(jax.jit(value_and_slope))(rows, rows)
+    for n in (1, 4, 7):
+        y, z = (np.linspace(0, end, 4 * n, dtype=np.float32).reshape(n, 4) for end in (1, 9))
+        for own, other in zip(exported.call(y, z), value_and_slope(y, z), strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-6)
+
+
 # --- by the other arguments -----------------------------------------------------------------
 
 

@@ -37,8 +37,10 @@ class Operands(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The broadcast shape."""
-        return np.broadcast_shapes(*(array.shape for array in self if array is not None))
+        """The broadcast shape; lengths may be JAX's symbols, which NumPy does not know."""
+        shapes = (array.shape for array in self if array is not None)
+        common: tuple[int, ...] = jnp.broadcast_shapes(*shapes)
+        return common
 
     def without_idle_ends(self) -> Operands:
         """Mask probabilities of 0 and 1 whose weight is 0: their slope may be infinite."""
@@ -105,7 +107,8 @@ def operands(
     for name, array in (("sample_weight", sample_weight), ("pos_weight", pos_weight)):
         if array is not None:
             given[name] = _real(array, name).astype(forecasts.dtype)
-    shape = common_shape({name: a.shape for name, a in given.items() if a is not None})
+    shapes = {name: array.shape for name, array in given.items() if array is not None}
+    shape = common_shape(shapes, jnp.broadcast_shapes)
     if math.prod(shape) == 0:
         raise ArgumentError(
             f"y_true and {scores_name} must hold at least one entry; their shape is {shape}."
