@@ -130,6 +130,17 @@ def test_the_shell_completes_verbs(shell, process, monkeypatch):
     assert "_LOGLOSS_COMPLETE" in process().stdout
 
 
+def test_bash_takes_the_completion_and_asks_the_command(process, monkeypatch):
+    monkeypatch.setenv("_LOGLOSS_COMPLETE", "source_bash")
+    script = process().stdout
+    words = "COMP_WORDS=(logloss pre); COMP_CWORD=1; _logloss_completion logloss; echo $COMPREPLY"
+    place = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, check=True, env=place
+    )
+    assert (done.stdout, done.stderr) == ("predict\n", "")
+
+
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from logloss.cli import main; main(['score', '--help']);"

@@ -159,6 +159,20 @@ def test_standard_input_is_a_source(folder, tmp_path, process):
     assert ours.equals(pq.read_table(folder / "predictions.parquet")["logit"])
 
 
+def test_standard_input_may_be_an_arrow_stream(folder, tmp_path, process):
+    table = pq.read_table(folder / "table.parquet")
+    with pa.ipc.new_stream(tmp_path / "table.arrows", table.schema) as writer:
+        writer.write_table(table)
+    arguments = ["--target", "survived", "--model", folder / "model.json", "--json"]
+    with (tmp_path / "table.arrows").open("rb") as stream:
+        done = process("score", "-", *arguments, stdin=stream)
+    assert done.returncode == 0, done.stderr
+    ours, same = map(
+        json.loads, (done.stdout, process("score", folder / "table.parquet", *arguments).stdout)
+    )
+    assert ours["log_loss"] == same["log_loss"]
+
+
 def test_score_says_what_python_says(folder, call):
     outcome = call(
         "score", folder / "predictions.parquet", "--target", "survived", "--logit", "logit",
@@ -175,6 +189,17 @@ def test_score_says_what_python_says(folder, call):
     )
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == f"{same}\n"
+
+
+def test_predictions_of_csv_keep_whole_numbers_whole(folder, tmp_path, call):
+    table = pq.read_table(folder / "table.parquet")
+    whole = table.set_column(1, "fare", table["fare"].cast(pa.int64(), safe=False))
+    pa.csv.write_csv(whole, tmp_path / "table.csv")
+    outcome = call(
+        "predict", folder / "model.json", tmp_path / "table.csv", "-o", tmp_path / "p.parquet"
+    )
+    assert outcome.code == 0
+    assert pq.read_table(tmp_path / "p.parquet")["fare"].equals(whole["fare"])
 
 
 def test_the_written_logits_score_as_the_model_does_to_the_last_bit(folder, call):

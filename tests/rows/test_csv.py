@@ -199,6 +199,18 @@ def test_hints_decide_where_values_allow_it(tmp_path: Path) -> None:
     assert column(source) == ["007"]
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_whole_numbers_stay_whole_where_fractions_are_expected(
+    tmp_path: Path, small_pieces: None, name: str
+) -> None:
+    text = "whole,part,none,word\n" + "1,1,,1\n" * 20 + "2,2.5,,x\n"
+    hints = dict.fromkeys(("whole", "part", "none", "word"), pa.float64())
+    source = opened(tmp_path, text, name, **hints)
+    assert source.schema is not None
+    assert source.schema.types == [pa.int64(), pa.float64(), pa.float64(), pa.string()]
+    assert column(source, "part") == [1.0] * 20 + [2.5]
+
+
 def test_files_of_one_folder_agree_on_types(tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("a,b,c\n007,1,\n")
     (tmp_path / "2.csv").write_text("c,a,b\n5,x,1.5\n")

@@ -121,7 +121,8 @@ def csv_parts(places: Sequence[Place], hints: Types) -> list[Part]:
     places : sequence of Place
         The files of one table.
     hints : mapping of str to pyarrow.DataType
-        Types to try first, such as those that a model was fitted on.
+        Types to try first, such as those that a model was fitted on.  Whole numbers stay
+        whole where fractions are expected.
     """
     scans = [_scan(place, hints) for place in places]
     types = _common(scan.types for scan in scans)
@@ -152,8 +153,8 @@ def _scan_stream(place: Place, delimiter: str, hints: Types) -> _Scan:
     """Read a file as one stream, again from its start whenever a value contradicts the types."""
     with place.stream() as stream, _open(stream, delimiter, {}) as reader:
         schema = plain_schema(reader.schema, place.origin)
-    types = dict(zip(schema.names, schema.types, strict=True))
-    types |= {name: kind for name, kind in hints.items() if name in types}
+    types = dict(zip(schema.names, schema.types, strict=True)) | _firm(hints, schema.names)
+    types = _expecting(hints, types)
 
     def count(types: Types) -> int:
         with place.stream() as stream, _open(stream, delimiter, types) as reader:
@@ -211,7 +212,7 @@ def _scan_pieces(place: Place, delimiter: str, hints: Types) -> _Scan:
         titles = pv.read_csv(io.BytesIO(header + b"\n"), parse_options=_parse_options(delimiter))
         schema = plain_schema(titles.schema, place.origin)
         names = tuple(schema.names)
-        look = _Look(names, delimiter, {k: kind for k, kind in hints.items() if k in names})
+        look = _Look(names, delimiter, _firm(hints, names))
         pieces: list[tuple[int, int]] = []
         looks: list[tuple[int, dict[str, pa.DataType]]] = []
         rows = _cut(file, len(header), delimiter, place.origin)
@@ -221,7 +222,7 @@ def _scan_pieces(place: Place, delimiter: str, hints: Types) -> _Scan:
         found = [types for _, types in looks]
         for types in found:
             _check_text(place, types)
-        types = _common([dict.fromkeys(names, pa.null()), *found])
+        types = _expecting(hints, _common([dict.fromkeys(names, pa.null()), *found]))
         while doubtful := [k for k, kinds in enumerate(found) if not _certain(kinds, types)]:
             # Rarely: a date that is to be read as a time, say.
             again = [_Piece(pieces[k][0], _read(file, *pieces[k])) for k in doubtful]
@@ -353,6 +354,21 @@ def _common(found: Iterable[Types]) -> dict[str, pa.DataType]:
         for name, kind in kinds.items():
             types[name] = common_type(types.get(name, pa.null()), kind) or pa.string()
     return types
+
+
+def _firm(hints: Types, names: Sequence[str]) -> dict[str, pa.DataType]:
+    """Return the hints that hold for whole numbers, too: all but fractions."""
+    return {k: kind for k, kind in hints.items() if k in names and not pt.is_floating(kind)}
+
+
+def _expecting(hints: Types, types: Types) -> dict[str, pa.DataType]:
+    """Return types where a column that should hold fractions holds numbers, or text."""
+    return {
+        name: (common_type(hints[name], kind) or pa.string())
+        if name in hints and pt.is_floating(hints[name]) and not pt.is_integer(kind)
+        else kind
+        for name, kind in types.items()
+    }
 
 
 def _delimiter(start: bytes) -> str:
