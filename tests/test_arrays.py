@@ -240,8 +240,16 @@ def test_a_sum_may_have_no_weight() -> None:
 
 
 def test_every_mean_along_an_axis_needs_weight() -> None:
-    with pytest.raises(WeightError, match="where must leave every mean a finite weight"):
+    said = r"where must leave every mean a finite weight above 0; that of mean\[1\] is 0.0"
+    with pytest.raises(WeightError, match=said) as caught:
         binary_cross_entropy([[0], [1]], 0.5, where=[[True], [False]], axis=1)
+    assert caught.value.index == (1,)
+
+
+def test_weights_and_a_mask_are_both_named_where_they_leave_no_weight() -> None:
+    given = {"sample_weight": [0.0, 1.0], "where": [True, False]}
+    with pytest.raises(WeightError, match=r"sample_weight and where must .* of mean is 0.0"):
+        binary_cross_entropy([0, 1], [0.5, 0.5], **given)
 
 
 def test_the_place_is_that_of_the_first_fault_behind_many_rows_and_a_mask() -> None:

@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from logloss import kernel
-from logloss.arrays import Operands
+from logloss.arrays import Operands, place
 from logloss.errors import ArgumentError, WeightError
 from logloss.kernel import ExactSum, Faults, Rows, sum_rows
 from logloss.threads import map_ordered
@@ -117,13 +117,20 @@ def _total_weight(rows: Operands, axis: Axis) -> FloatArray:
         total = np.asarray(ExactSum.of(weight).value)
     else:
         total = _sum_along(spread(rows, weight), axis)
-    if not np.all((total > 0) & (total < math.inf)):
-        what = "sample_weight" if rows.weight is not None else "where"
-        wrong = total[~((total > 0) & (total < math.inf))].flat[0].item()
-        raise WeightError(
-            f"{what} must leave every mean a finite weight above 0; one has {wrong!r}.", value=wrong
-        )
+    for index in map(tuple, np.argwhere(~((total > 0) & (total < math.inf)))[:1].tolist()):
+        _refuse_mean(rows, index, total[index].item())
     return total
+
+
+def _refuse_mean(rows: Operands, index: tuple[int, ...], weight: float) -> NoReturn:
+    given = (("sample_weight", rows.weight), ("where", rows.kept))
+    names = " and ".join(name for name, array in given if array is not None)
+    raise WeightError(
+        f"{names} must leave every mean a finite weight above 0; that of {place('mean', index)} "
+        f"is {weight!r}. Leave its entries out, or take reduction='sum'.",
+        index,
+        weight,
+    )
 
 
 def _reduced_lengths(shape: tuple[int, ...], axis: Axis) -> list[int]:
