@@ -100,7 +100,8 @@ def blank(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any
     done to a large output. `np.empty` asks for huge pages too, but begins between two of them,
     so that both ends are cleared in small ones.
     """
-    n_bytes = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+    size = shape if isinstance(shape, int) else math.prod(shape)
+    n_bytes = size * np.dtype(dtype).itemsize
     if n_bytes < _LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.empty(shape, dtype)
     pages = -(-n_bytes // _HUGE_PAGE)
