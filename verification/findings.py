@@ -26,12 +26,12 @@ _TOLD = 3
 @contextmanager
 def computing_at(level: str) -> Iterator[None]:
     """Have the package compute at one instruction-set level."""
-    usual = kernel._KERNELS
-    kernel._KERNELS = _core.kernels_at(level)
+    usual = kernel.level.KERNELS
+    kernel.level.KERNELS = _core.kernels_at(level)
     try:
         yield
     finally:
-        kernel._KERNELS = usual
+        kernel.level.KERNELS = usual
 
 
 class Worst(NamedTuple):

@@ -19,6 +19,7 @@ from logloss.arrays import Operands, operands, warn_if_swapped
 from logloss.clipping import Clip, check_clip, clip_bounds
 from logloss.errors import ArgumentError, SwappedWarning
 from logloss.kernel import Rows
+from logloss.outputs import blank
 from logloss.reduction import Axis, Kind, Reduction, spread
 
 FloatArray = npt.NDArray[np.floating]
@@ -356,8 +357,8 @@ def _with_derivatives(
 ) -> tuple[Any, FloatArray, FloatArray | None]:
     base = replace(
         base,
-        gradient=kernel.blank(len(rows.y), rows.scores.dtype),
-        hessian=kernel.blank(len(rows.y), rows.scores.dtype) if hessian else None,
+        gradient=blank(len(rows.y), rows.scores.dtype),
+        hessian=blank(len(rows.y), rows.scores.dtype) if hessian else None,
     )
     loss = reduction.of(rows, base, kernel.evaluate_logits)
     assert base.gradient is not None

@@ -14,10 +14,10 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from logloss import kernel
 from logloss.arrays import Operands, place
 from logloss.errors import ArgumentError, WeightError
 from logloss.kernel import ExactSum, Faults, Rows, sum_rows
+from logloss.outputs import blank
 from logloss.threads import map_ordered
 
 Kind = Literal["mean", "sum", "none"]
@@ -43,7 +43,7 @@ class Reduction:
         """Evaluate all rows and reduce them; fills the outputs that `base` names."""
         whole = self.kind != "none" and self.axis is None
         if not whole:
-            base = replace(base, loss=kernel.blank(len(rows.y), rows.scores.dtype))
+            base = replace(base, loss=blank(len(rows.y), rows.scores.dtype))
         total = self._evaluate(rows, base, evaluate, total=whole)
         weights = _total_weight(rows, self.axis) if self.kind == "mean" else None
         if whole:

@@ -21,7 +21,7 @@ WIDTHS = [(), (1,), (15,), (16,), (33,), (17, 40), (8, 3, 5)]
 
 @pytest.fixture(params=LEVELS, autouse=True)
 def level(request, monkeypatch):
-    monkeypatch.setattr(kernel, "_KERNELS", _core.kernels_at(request.param))
+    monkeypatch.setattr(kernel.level, "KERNELS", _core.kernels_at(request.param))
 
 
 def drawn(hidden, *, members=1, inputs=7, dtype=np.float64, seed=0):

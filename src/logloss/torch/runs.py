@@ -21,6 +21,7 @@ from torch.compiler import is_compiling
 from logloss import kernel
 from logloss.clipping import TORCH_LIMIT
 from logloss.kernel import ExactSum, Faults, Rows
+from logloss.outputs import blank
 from logloss.threads import map_ordered
 from logloss.torch.operands import Operands, Options, full_precision
 
@@ -111,8 +112,8 @@ def _evaluate(function: Kernel, given: Operands, options: Options, gradient: boo
     scores = columns.scores
     reduced, mean = options.reduction != "none", options.reduction == "mean"
     count = int(given.count) if mean else 1
-    losses = None if reduced else kernel.blank(scores.shape, scores.dtype)
-    slopes = kernel.blank(scores.shape, scores.dtype) if gradient else None
+    losses = None if reduced else blank(scores.shape, scores.dtype)
+    slopes = blank(scores.shape, scores.dtype) if gradient else None
 
     def evaluate_run(run: slice) -> tuple[ExactSum | None, Faults]:
         slope = _cut(slopes, run)
