@@ -11,9 +11,9 @@ import numpy as np
 import optax
 import pytest
 
-from logloss import binary_cross_entropy_with_logits, loss_gradient_hessian, sigmoid
+from logloss import binary_cross_entropy_with_logits, formulas, loss_gradient_hessian, sigmoid
 
-GAMMAS = (1e-3, 0.5, 1.0, 2.0, 5.0, 50.0, 1e6)
+GAMMAS = (1e-3, 0.5, 1.0, 2.0, 5.0, 50.0, 1e6, 1e9)
 precisions = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -43,6 +43,20 @@ def test_gradient_and_hessian_are_finite_everywhere(
     wrong = (z == np.inf) & (y < 1) | (z == -np.inf) & (y > 0)
     np.testing.assert_array_equal(loss == np.inf, wrong)
     assert (loss >= 0).all()
+
+
+@precisions
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("y", [0.0, 0.25, 1.0])
+def test_so_they_are_in_the_formulas_for_devices(
+    dtype: type[np.floating], gamma: float, y: float
+) -> None:
+    z = every_size(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        for derivative in (formulas.gradient_from_logits, formulas.hessian_from_logits):
+            found = derivative(dtype(y), z, np, gamma=gamma)
+            assert found.dtype == dtype
+            assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("gamma", GAMMAS)

@@ -9,8 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from logloss.errors import ArgumentError
+
+#: Largest focusing parameter: its square, times any logit, is finite in float32.
+_MOST_GAMMA = 1e9
 #: Logits beyond this are at their limits in float64 as far as exp(−|z|)·|z| goes.
 _FAR = 800.0
+
+
+def check_options(label_smoothing: float, gamma: float = 0.0) -> None:
+    """Raise ArgumentError for a smoothing or a focusing parameter that is out of range."""
+    if not 0 <= label_smoothing <= 1:
+        raise ArgumentError(f"label_smoothing must lie in [0, 1]; got {label_smoothing!r}.")
+    if not 0 <= gamma <= _MOST_GAMMA:
+        raise ArgumentError(f"gamma must lie in [0, {_MOST_GAMMA:g}]; got {gamma!r}.")
 
 
 def label_masses(y: Any, pos_weight: Any = None, label_smoothing: float = 0.0) -> tuple[Any, Any]:

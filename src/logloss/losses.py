@@ -6,7 +6,6 @@ the cutting and summing of rows `reduction`'s.
 
 from __future__ import annotations
 
-import math
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from logloss import kernel
 from logloss.arrays import Operands, operands, warn_if_swapped
 from logloss.clipping import Clip, check_clip, clip_bounds
 from logloss.errors import ArgumentError, SwappedWarning
+from logloss.formulas import check_options
 from logloss.kernel import Rows
 from logloss.outputs import blank
 from logloss.reduction import Axis, Kind, Reduction, spread
@@ -162,7 +162,7 @@ def binary_cross_entropy_with_logits(
     logits : array-like
         Any float but NaN; ±inf costs 0 on the right side and infinity on the wrong one.
     gamma : float, default=0
-        Focusing parameter, at least 0.
+        Focusing parameter, in [0, 1e9].
     sample_weight, pos_weight, label_smoothing, where, axis, reduction, n_threads
         As in `binary_cross_entropy`.
 
@@ -334,14 +334,12 @@ def _operands(
         raise ArgumentError(f"reduction must be 'mean', 'sum' or 'none'; got {reduction.kind!r}.")
     if reduction.n_threads is not None and not reduction.n_threads >= 1:
         raise ArgumentError(f"n_threads must be at least 1; got {reduction.n_threads!r}.")
-    if not 0 <= label_smoothing <= 1:
-        raise ArgumentError(f"label_smoothing must lie in [0, 1]; got {label_smoothing!r}.")
+    check_options(label_smoothing)
     return operands(y_true, scores, scores_name=scores_name, **others)
 
 
 def _rows(rows: Operands, label_smoothing: float, gamma: float = 0.0) -> Rows:
-    if not 0 <= gamma < math.inf:
-        raise ArgumentError(f"gamma must be finite and at least 0; got {gamma!r}.")
+    check_options(label_smoothing, gamma)
     return Rows(
         rows.y,
         rows.scores,

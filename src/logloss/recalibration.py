@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from logloss import kernel
 from logloss.errors import ArgumentError, ModelError
+from logloss.formulas import check_options
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -218,7 +219,7 @@ class FocalCorrection:
     Parameters
     ----------
     gamma : float, default=0.0
-        Focusing parameter of the loss, at least 0; 0 is the log loss.
+        Focusing parameter of the loss, in [0, 1e9]; 0 is the log loss.
     pos_weight : float, default=1.0
         What positives counted in training, above 0.
 
@@ -243,8 +244,7 @@ class FocalCorrection:
     pos_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.gamma < math.inf:
-            raise ArgumentError(f"gamma must be finite and at least 0; got {self.gamma!r}.")
+        check_options(label_smoothing=0.0, gamma=self.gamma)
         if not 0 < self.pos_weight < math.inf:
             raise ArgumentError(f"pos_weight must be finite and above 0; got {self.pos_weight!r}.")
 

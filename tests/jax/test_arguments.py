@@ -127,8 +127,8 @@ def test_derivatives_have_the_broadcast_shape() -> None:
         ({"reduction": "median"}, "reduction must be"),
         ({"label_smoothing": 1.5}, "label_smoothing must lie in"),
         ({"label_smoothing": float("nan")}, "label_smoothing must lie in"),
-        ({"gamma": -1.0}, "gamma must be finite"),
-        ({"gamma": float("inf")}, "gamma must be finite"),
+        ({"gamma": -1.0}, "gamma must lie in"),
+        ({"gamma": float("inf")}, "gamma must lie in"),
         ({"gamma": "much"}, "gamma must be a number"),
     ],
 )

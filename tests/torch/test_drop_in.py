@@ -304,8 +304,8 @@ def test_weights_that_do_not_broadcast_to_the_input_raise(
     [
         ({"reduction": "batchmean"}, "reduction must be 'mean', 'sum' or 'none'; got 'batchmean'"),
         ({"label_smoothing": 1.5}, "label_smoothing must lie in [0, 1]; got 1.5"),
-        ({"gamma": -1.0}, "gamma must be finite and at least 0; got -1.0"),
-        ({"gamma": float("nan")}, "gamma must be finite"),
+        ({"gamma": -1.0}, "gamma must lie in [0, 1e+09]; got -1.0"),
+        ({"gamma": float("nan")}, "gamma must lie in [0, 1e+09]; got nan"),
         ({"where": torch.ones(3)}, "where must be a boolean mask; its dtype is torch.float32"),
     ],
 )

@@ -430,7 +430,7 @@ X, W, B, T = head(7, 5)
         ({"pos_weight": 2.0}, "pos_weight must be a tensor; it is of type float"),
         ({"chunk": 2.5}, "chunk must be an integer of at least 1; got 2.5"),
         ({"chunk": 0}, "chunk must be an integer of at least 1; got 0"),
-        ({"gamma": -1}, "gamma must be finite"),
+        ({"gamma": -1}, "gamma must lie in"),
     ],
 )
 def test_what_does_not_fit_raises(change: dict[str, Any], said: str) -> None:

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from logloss.clipping import Clip, check_clip, clip_bounds
-from logloss.errors import ArgumentError
+from logloss.formulas import check_options
 from logloss.jax import elementwise
 from logloss.jax.elementwise import Options
 from logloss.jax.operands import (
@@ -127,7 +127,7 @@ def binary_cross_entropy_with_logits(
     label_smoothing : float, default=0
         s in [0, 1]: y becomes y(1 − s) + s/2, before `pos_weight` and `sample_weight`.
     gamma : float, default=0
-        Focusing parameter of the focal loss (Lin et al. 2017), at least 0.
+        Focusing parameter of the focal loss (Lin et al. 2017), in [0, 1e9].
     where : array-like of bool, optional
         Entries that count. The others cost 0 and have the derivative 0, whatever they hold.
     axis : int or tuple of int, optional
@@ -269,15 +269,13 @@ def loss_gradient_hessian(
 
 def _options(label_smoothing: Any, gamma: Any) -> Options:
     focus = number(gamma, "gamma")
-    if not 0 <= focus < math.inf:
-        raise ArgumentError(f"gamma must be finite and at least 0; got {gamma!r}.")
+    check_options(0.0, focus)
     return Options(_smoothing(label_smoothing), focus)
 
 
 def _smoothing(label_smoothing: Any) -> float:
     smoothing = number(label_smoothing, "label_smoothing")
-    if not 0 <= smoothing <= 1:
-        raise ArgumentError(f"label_smoothing must lie in [0, 1]; got {label_smoothing!r}.")
+    check_options(smoothing)
     return smoothing
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from logloss.errors import ArgumentError
+from logloss.formulas import check_options
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class Recipe:
                 raise ArgumentError(
                     f"{name} must be finite and above 0; got {getattr(self, name)!r}"
                 )
-        for name in ("weight_decay", "gamma", "warm_up"):
+        check_options(label_smoothing=0.0, gamma=self.gamma)
+        for name in ("weight_decay", "warm_up"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ArgumentError(
                     f"{name} must be finite and at least 0; got {getattr(self, name)!r}"

@@ -47,7 +47,7 @@ def binary_cross_entropy_with_logits(  # noqa: PLR0917  (torch's order)
     label_smoothing : float, default=0
         s in [0, 1]: y becomes y(1 − s) + s/2, before `pos_weight`.
     gamma : float, default=0
-        Focusing parameter of the focal loss (Lin et al. 2017).
+        Focusing parameter of the focal loss (Lin et al. 2017), in [0, 1e9].
     where : Tensor of bool, optional
         Entries that count; broadcasts against `input`. The others cost 0, whatever they hold,
         and the mean divides by the number of those that count.

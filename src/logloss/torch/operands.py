@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn._reduction import legacy_get_string
 
 from logloss.errors import ArgumentError
+from logloss.formulas import check_options
 
 #: Computed in float32.
 HALF = (torch.float16, torch.bfloat16)
@@ -77,10 +77,7 @@ def options_of(
         reduction = legacy_get_string(size_average, reduce)
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"reduction must be 'mean', 'sum' or 'none'; got {reduction!r}.")
-    if not 0 <= label_smoothing <= 1:
-        raise ArgumentError(f"label_smoothing must lie in [0, 1]; got {label_smoothing!r}.")
-    if not 0 <= gamma < math.inf:
-        raise ArgumentError(f"gamma must be finite and at least 0; got {gamma!r}.")
+    check_options(label_smoothing, gamma)
     return Options(reduction, float(label_smoothing), float(gamma))
 
 
