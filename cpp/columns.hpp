@@ -34,7 +34,7 @@ struct Column {
 namespace logloss::LOGLOSS_LEVEL {
 
 // Rows of one tile: what is computed from a tile is still in the first-level cache, and the
-// grids of loss_rows.hpp have bits for this many parts.
+// windows of tile_sums.hpp have bits for this many parts.
 inline constexpr std::ptrdiff_t kTile = 1024;
 
 template <class T>

@@ -6,7 +6,9 @@
 #include "dense_rows.hpp"
 #include "linear_rows.hpp"
 #include "loss_rows.hpp"
+#include "map_rows.hpp"
 #include "moment_rows.hpp"
+#include "probability_rows.hpp"
 
 namespace logloss::LOGLOSS_LEVEL {
 

@@ -12,7 +12,7 @@
 #include "bernoulli.hpp"
 #include "gram_rows.hpp"
 #include "linear.hpp"
-#include "loss_rows.hpp"
+#include "loss_tiles.hpp"
 #include "number_tile.hpp"
 
 namespace logloss::LOGLOSS_LEVEL {

@@ -97,7 +97,7 @@ def test_a_changed_constant_makes_the_record_stale(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_sources_are_what_the_kernels_of_losses_include() -> None:
-    expected = {"bernoulli.hpp", "columns.hpp", "loss_rows.hpp", "losses.hpp"}
+    expected = {"arithmetic.hpp", "bernoulli.hpp", "columns.hpp", "losses.hpp", "probabilities.hpp"}
     assert expected <= set(record.sources())
 
 

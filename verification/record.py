@@ -24,7 +24,7 @@ _INCLUDE = re.compile(r'#include "(.+)"')
 def sources() -> list[str]:
     """Names of the files in cpp/ that the verified kernels are compiled from."""
     found: set[str] = set()
-    waiting = ["loss_rows.hpp"]
+    waiting = ["loss_rows.hpp", "probability_rows.hpp", "map_rows.hpp"]
     while waiting:
         name = waiting.pop()
         if name not in found:
