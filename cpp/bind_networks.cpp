@@ -3,6 +3,8 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,6 +18,7 @@ using namespace nb::literals;
 namespace {
 
 using Tensor = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using Index = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using OutputTensor = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
 // The address of an array of this dtype and of so many values.
@@ -25,6 +28,16 @@ auto* values_of(const Array& array, Type real, std::ptrdiff_t size) {
     throw nb::type_error("arrays of dense layers must have one dtype, and the layers' sizes");
   }
   return array.data();
+}
+
+// The address of n row numbers, all of them below `size`.
+const std::int64_t* checked(const Index& rows, std::ptrdiff_t n, std::ptrdiff_t size) {
+  const auto within = [size](std::int64_t row) { return row >= 0 && row < size; };
+  const std::int64_t* const at = rows.data();
+  if (static_cast<std::ptrdiff_t>(rows.size()) != n || !std::all_of(at, at + n, within)) {
+    throw nb::index_error("rows must name a row of x for each label");
+  }
+  return at;
 }
 
 // The layers of networks side by side, where their gradients go, and the room they compute in.
@@ -39,6 +52,9 @@ class DenseLayers {
         of_weights_(std::move(of_weights)),
         of_biases_(std::move(of_biases)) {
     if (weights_.empty()) throw nb::value_error("there must be a layer");
+    for (const Tensor& weight : weights_) {
+      if (weight.ndim() != 3) throw nb::value_error("weights must have three axes");
+    }
     task_.activation = static_cast<Activation>(activation);
     task_.members = static_cast<std::ptrdiff_t>(weights_[0].shape(0));
     task_.real = type_of(weights_[0].dtype()) == Type::float32 ? Type::float32 : Type::float64;
@@ -67,12 +83,17 @@ class DenseLayers {
 
   double pass(const Tensor& x, const Input& label, const Tensor& weights, double positive_weight,
               double gamma, double scale, const OutputTensor& logits, const OutputTensor& residual,
-              std::optional<OutputTensor> of_x) {
+              std::optional<OutputTensor> of_x, const std::optional<Index>& picked) {
     DenseTask task = task_;
     task.rows = static_cast<std::ptrdiff_t>(label.shape(0));
     const std::ptrdiff_t n = task.members * task.rows, inputs = task.layers[0].inputs;
-    task.x_of_all = static_cast<std::ptrdiff_t>(x.size()) == task.rows * inputs;
-    task.x = values_of(x, task.real, (task.x_of_all ? task.rows : n) * inputs);
+    task.x_of_all = picked || static_cast<std::ptrdiff_t>(x.size()) == task.rows * inputs;
+    if (picked) {
+      task.picked = checked(*picked, task.rows, static_cast<std::ptrdiff_t>(x.shape(0)));
+      task.x = values_of(x, task.real, static_cast<std::ptrdiff_t>(x.shape(0)) * inputs);
+    } else {
+      task.x = values_of(x, task.real, (task.x_of_all ? task.rows : n) * inputs);
+    }
     task.weights = values_of(weights, task.real, n);
     task.logits = values_of(logits, task.real, n);
     task.residual = values_of(residual, task.real, n);
@@ -154,7 +175,7 @@ void bind_networks(nb::module_& module) {
                     std::vector<OutputTensor>, std::vector<OutputTensor>>(),
            "kernels"_a, "activation"_a, "weights"_a, "biases"_a, "of_weights"_a, "of_biases"_a)
       .def("pass_rows", &DenseLayers::pass, "x"_a, "label"_a, "weights"_a, "positive_weight"_a,
-           "gamma"_a, "scale"_a, "logits"_a, "residual"_a, "of_x"_a.none());
+           "gamma"_a, "scale"_a, "logits"_a, "residual"_a, "of_x"_a.none(), "rows"_a.none());
 }
 
 }  // namespace logloss

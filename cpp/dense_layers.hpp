@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "losses.hpp"
@@ -37,8 +38,10 @@ struct DenseTask {
   Type real = Type::float32;
   Activation activation = Activation::relu;
   std::vector<DenseLayer> layers;
-  const void* x = nullptr;        // rows × inputs, of each member or of all
-  bool x_of_all = true;           // whether x has no axis of members
+  const void* x = nullptr;  // rows × inputs, of each member or of all
+  bool x_of_all = true;     // whether x has no axis of members
+  // which rows of an x of all they are, where it has others too
+  const std::int64_t* picked = nullptr;
   void* logits = nullptr;         // members × rows; the last layer's products are added to them
   void* residual = nullptr;       // members × rows: gradient by the logits
   void* of_x = nullptr;           // members × rows × inputs: gradient by x, unless null
@@ -48,10 +51,10 @@ struct DenseTask {
   void* room = nullptr;           // for room_of(layers) values, on a cache line
 };
 
-// Values that a pass over one member computes in: for each layer its weights, upright and
-// turned, and their gradients, its units and theirs.
+// Values that a pass over one member computes in: a run of picked rows, and for each layer its
+// weights, upright and turned, and their gradients, its units and theirs.
 inline std::ptrdiff_t room_of(const std::vector<DenseLayer>& layers) {
-  std::ptrdiff_t size = 0;
+  std::ptrdiff_t size = kRun * padded(layers.front().inputs);
   for (const DenseLayer& layer : layers) {
     const std::ptrdiff_t inputs = padded(layer.inputs), units = padded(layer.units);
     size += 3 * inputs * units + 2 * units + 2 * kRun * units + kRun * inputs;

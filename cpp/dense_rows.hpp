@@ -8,6 +8,7 @@
 
 #include "dense_layers.hpp"
 #include "loss_rows.hpp"
+#include "prefetch.hpp"
 #include "products.hpp"
 
 namespace logloss::LOGLOSS_LEVEL {
@@ -61,6 +62,7 @@ class Room {
   explicit Room(const DenseTask& task) {
     Real* at = static_cast<Real*>(task.room);
     const auto take = [&at](std::ptrdiff_t size) { return std::exchange(at, at + size); };
+    picked = take(kRun * padded(task.layers.front().inputs));
     for (const DenseLayer& layer : task.layers) {
       const std::ptrdiff_t inputs = padded(layer.inputs), width = padded(layer.units);
       layers.push_back({layer.inputs, layer.units, width, take(inputs * width),
@@ -109,6 +111,7 @@ class Room {
     }
   }
 
+  Real* picked;  // kRun × inputs of the first layer, filled up
   std::vector<RoomyLayer<Real>> layers;
 };
 
@@ -251,6 +254,29 @@ void run_losses(const DenseTask& task, std::ptrdiff_t member, std::ptrdiff_t fir
   for (std::ptrdiff_t i = 0; i < run.n; ++i) run.residual[i] *= static_cast<Real>(task.scale);
 }
 
+// What the first layer sees of a run: the rows where they lie, or a copy of those picked. These are
+// anywhere in memory, so they are asked for some rows ahead.
+template <class Real>
+RowsOf<Real> seen(const DenseTask& task, const Room<Real>& room, std::ptrdiff_t member,
+                  std::ptrdiff_t first, std::ptrdiff_t n) {
+  constexpr std::ptrdiff_t kAhead = 4, kLine = 64 / static_cast<std::ptrdiff_t>(sizeof(Real));
+  const std::ptrdiff_t inputs = task.layers.front().inputs;
+  const Real* const x = static_cast<const Real*>(task.x);
+  if (task.picked == nullptr) {
+    return {x + (task.x_of_all ? first : member * task.rows + first) * inputs, inputs};
+  }
+  const std::ptrdiff_t width = padded(inputs);
+  const std::int64_t* const picked = task.picked + first;
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    if (i + kAhead < n) {
+      const Real* const ahead = x + picked[i + kAhead] * inputs;
+      for (std::ptrdiff_t j = 0; j < inputs; j += kLine) prefetch(ahead + j);
+    }
+    std::copy_n(x + picked[i] * inputs, inputs, room.picked + i * width);
+  }
+  return {room.picked, width};
+}
+
 template <Activation kActivation, class Real>
 double pass_dense(const DenseTask& task) {
   ExactSum sum;
@@ -260,12 +286,9 @@ double pass_dense(const DenseTask& task) {
     room.load(task, member);
     for (std::ptrdiff_t first = 0; first < task.rows; first += kRun) {
       const std::ptrdiff_t row = member * task.rows + first;
-      const Real* const x =
-          static_cast<const Real*>(task.x) + (task.x_of_all ? first : row) * inputs;
+      const std::ptrdiff_t n = std::min(kRun, task.rows - first);
       const Run<Real> run = {
-          {x, inputs},
-          std::min(kRun, task.rows - first),
-          static_cast<Real*>(task.logits) + row,
+          seen(task, room, member, first, n), n, static_cast<Real*>(task.logits) + row,
           static_cast<Real*>(task.residual) + row,
           task.of_x == nullptr ? nullptr : static_cast<Real*>(task.of_x) + row * inputs};
       run_forward<kActivation>(room, run);

@@ -14,15 +14,9 @@
 #include "linear.hpp"
 #include "loss_tiles.hpp"
 #include "number_tile.hpp"
+#include "prefetch.hpp"
 
 namespace logloss::LOGLOSS_LEVEL {
-
-// Asks for a cache line that will be read soon; any address may be given.
-inline void prefetch(const void* at) {
-#ifdef __GNUC__
-  __builtin_prefetch(at, 0, 2);
-#endif
-}
 
 // Columns that share one pass over the sums of a tile's rows.
 inline constexpr std::ptrdiff_t kTogether = 8;

@@ -1,4 +1,4 @@
-"""Print the polynomial coefficients of cpp/exponentials.hpp and cpp/probabilities.hpp, with their error bounds.
+"""Print the polynomial coefficients of exponentials.hpp and probabilities.hpp, with error bounds.
 
 Each is the interpolant at Chebyshev nodes, computed to 60 digits and rounded to the precision
 that evaluates it: near the best polynomial, and reproducible by anyone with mpmath.

@@ -138,6 +138,7 @@ class DenseLayers:
         logits: _Array,
         residual: _Array,
         of_x: _Array | None,
+        rows: npt.NDArray[np.int64] | None,
     ) -> float: ...
 
 @final

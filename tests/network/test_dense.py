@@ -115,6 +115,51 @@ def test_the_loss_may_be_weighted_and_focal():
     agree(*both(drawn((12,)), "relu", pos_weight=4.0, gamma=1.5), 1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 3, 256, 700])
+@pytest.mark.parametrize("inputs", [1, 16, 37])
+def test_rows_are_picked_as_if_they_had_been_taken(n, inputs):
+    layers = drawn((6,), members=2, inputs=inputs)
+    draw = np.random.default_rng(3)
+    x, rows = draw.normal(size=(400, inputs)), draw.integers(0, 400, n)
+    y, weight = draw.integers(0, 2, n), draw.random((2, n))
+    found = []
+    for seen, picked in ((x[rows], None), (x, rows)):
+        logits, residual = np.zeros((2, n)), np.empty((2, n))
+        slopes = np.empty((2, n, inputs))
+        total = DenseLayers(layers, "tanh").evaluate(
+            seen,
+            y,
+            weight,
+            pos_weight=1.0,
+            gamma=0.0,
+            scale=1.0,
+            logits=logits,
+            residual=residual,
+            x_gradient=slopes,
+            rows=picked,
+        )
+        gradients = [part.copy() for layer in layers for part in layer[2:]]
+        found.append([np.float64(total), logits, residual, slopes, *gradients])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("rows", [[0, 5], [-1, 0], [0]])
+def test_rows_that_are_not_there_are_refused(rows):
+    with pytest.raises(IndexError, match="rows must name a row of x for each label"):
+        DenseLayers(drawn((3,)), "relu").evaluate(
+            np.zeros((5, 7)),
+            np.zeros(2),
+            np.ones((1, 2)),
+            pos_weight=1.0,
+            gamma=0.0,
+            scale=1.0,
+            logits=np.zeros((1, 2)),
+            residual=np.zeros((1, 2)),
+            rows=np.array(rows),
+        )
+
+
 def test_a_number_that_is_none_makes_the_loss_none():
     layers = drawn((12,))
     layers[0].weight[0, 0, 0] = np.nan

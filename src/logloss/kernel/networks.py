@@ -66,6 +66,7 @@ class DenseLayers:
         logits: FloatArray,
         residual: FloatArray,
         x_gradient: FloatArray | None = None,
+        rows: npt.NDArray[np.int64] | None = None,
     ) -> float:
         """Go forward and back; return the sum of the weighted losses of all members.
 
@@ -84,9 +85,16 @@ class DenseLayers:
             Filled with the gradient by the logits.
         x_gradient : ndarray of shape (m, n, inputs), optional
             Filled with the gradient by `x`, of each member.
+        rows : ndarray of shape (n,), optional
+            Which rows of an `x` of all members these are, where it has others too.
+
+        Raises
+        ------
+        IndexError
+            If `rows` names a row that is not there.
         """
         total: float = self._layers.pass_rows(
-            x, y, weight, pos_weight, gamma, scale, logits, residual, x_gradient
+            x, y, weight, pos_weight, gamma, scale, logits, residual, x_gradient, rows
         )
         return total
 

@@ -254,15 +254,24 @@ def tile_rows(numbers: nn.Module) -> int:
 def _quantiles(X: FloatArray, weight: FloatArray, shares: FloatArray) -> FloatArray:
     """Return weighted quantiles, shape (len(shares), p): values that occur, the lowest of each."""
     found = np.empty((len(shares), X.shape[1]))
-    even = weight.min() == weight.max()  # then sorting the values alone will do
+    if weight.min() == weight.max():  # then sorting the values alone will do
+        at = _places(weight, shares)
+        for j, column in enumerate(X.T):
+            found[:, j] = np.sort(column)[at]
+        return found
     for j, column in enumerate(X.T):
-        order = slice(None) if even else np.argsort(column)
-        ordered = np.sort(column) if even else column[order]
-        reached = np.cumsum(weight[order])
-        # what rounding adds to a sum must not push a share over to the next value
-        at = np.searchsorted(reached, shares * reached[-1] * (1 - 1e-12))
-        found[:, j] = ordered[np.minimum(at, len(column) - 1)]
+        order = np.argsort(column)
+        found[:, j] = column[order[_places(weight[order], shares)]]
     return found
+
+
+def _places(weight: FloatArray, shares: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the first row, of rows in order, at which each share of the weight is reached."""
+    reached = np.cumsum(weight)
+    # what rounding adds to a sum must not push a share over to the next value
+    at = np.searchsorted(reached, shares * reached[-1] * (1 - 1e-12))
+    places: npt.NDArray[np.intp] = np.minimum(at, len(weight) - 1)
+    return places
 
 
 def _middle_ranks(column: FloatArray, weight: FloatArray, knots: FloatArray) -> FloatArray:

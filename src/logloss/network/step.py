@@ -7,7 +7,10 @@ With a few hundred rows in a batch, keeping a graph would take most of the time.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +18,8 @@ from logloss import kernel
 from logloss.network.module import MemberLinear, TableNetwork
 from logloss.network.recipe import Recipe
 from logloss.network.stream import Rows, fold_of_members
+
+Array = npt.NDArray[Any]
 
 
 class WrittenStep:
@@ -58,54 +63,71 @@ class WrittenStep:
             and network.output.weight.device.type == "cpu"
         )
 
-    @torch.no_grad()  # type: ignore[untyped-decorator]
+    @property
+    def picks(self) -> bool:
+        """Whether the layers alone see the numbers, and pick their rows themselves."""
+        return not self.is_linear and not self.n_codes
+
     def __call__(self, batch: Rows, rate: float) -> float:
-        """Take one step, unless the loss is not finite; return the loss before it."""
+        """Take one step, unless the loss is not finite; return the loss before it.
+
+        Torch must not keep a graph: the caller sees to it.
+        """
         found = None if batch.codes is None else self.network.slots(batch.codes).flatten()
         x = self._seen(batch, found)
-        logits = self._linear(x, found)
-        residual = torch.empty_like(logits)
-        x_slope = None if found is None else torch.empty_like(x)
+        logits = self._linear(x, len(batch), found)
+        residual = np.empty_like(logits)
+        x_slope = None if found is None else np.empty_like(x)
         weight, n_trained = self._weights(batch)
         total = self.layers.evaluate(
-            x.numpy(),
+            x,
             batch.y.numpy(),
             weight.numpy(),
             pos_weight=self.recipe.pos_weight,
             gamma=self.recipe.gamma,
             # the gradient of the members' sum: each goes its own way, whatever their number
             scale=self.members / n_trained,
-            logits=logits.numpy(),
-            residual=residual.numpy(),
-            x_gradient=None if x_slope is None else x_slope.numpy(),
+            logits=logits,
+            residual=residual,
+            x_gradient=x_slope,
+            rows=None if batch.at is None else batch.at.numpy(),
         )
         loss = total / n_trained
         if math.isfinite(loss):
+            slope = torch.from_numpy(residual)
             if self.is_linear:
-                turned = x.transpose(1, 2).expand(self.members, -1, -1)
-                torch.bmm(turned, residual, out=self.slope[self.network.linear])
+                turned = self._of_members(x).transpose(1, 2)
+                torch.bmm(turned, slope, out=self.slope[self.network.linear])
             if found is not None and x_slope is not None:
-                self._backward_levels(x_slope, found, residual)
+                self._backward_levels(torch.from_numpy(x_slope), found, slope)
             self._update(rate)
         return loss
 
-    def _seen(self, batch: Rows, found: Tensor | None) -> Tensor:
-        """Return what the first layer sees, with one member for all where that is the same."""
-        x = batch.numbers.unsqueeze(0)
+    def _seen(self, batch: Rows, found: Tensor | None) -> Array:
+        """Return what the first layer sees, once for all members where that is the same."""
         if found is None:
-            return x
+            numbers: Array = batch.numbers.numpy()
+            return numbers
         rows = self.network.embeddings.index_select(1, found)
         embedded = rows.view(self.members, len(batch), -1)
-        return torch.cat([x.expand(self.members, -1, -1), embedded], dim=-1)
+        of_all = batch.numbers.expand(self.members, -1, -1)
+        seen: Array = torch.cat([of_all, embedded], dim=-1).numpy()
+        return seen
 
-    def _linear(self, x: Tensor, found: Tensor | None) -> Tensor:
+    def _of_members(self, x: Array) -> Tensor:
+        """Return what each member's first layer sees."""
+        seen = torch.from_numpy(x)
+        return seen if x.ndim == 3 else seen.expand(self.members, -1, -1)
+
+    def _linear(self, x: Array, n_rows: int, found: Tensor | None) -> Array:
         """Return what is added to the logits of the layers."""
         if not self.is_linear:
-            return x.new_zeros(self.members, x.shape[1], 1)
-        logits = torch.bmm(x.expand(self.members, -1, -1), self.network.linear)
+            return np.zeros((self.members, n_rows, 1), x.dtype)
+        products = torch.bmm(self._of_members(x), self.network.linear)
         if found is not None:
             effects = self.network.level_effects.index_select(1, found)
-            logits += effects.view(self.members, x.shape[1], -1).sum(-1, keepdim=True)
+            products += effects.view(self.members, n_rows, -1).sum(-1, keepdim=True)
+        logits: Array = products.numpy()
         return logits
 
     def _weights(self, batch: Rows) -> tuple[Tensor, int]:

@@ -145,17 +145,20 @@ class Run:
         rows = rows[torch.randperm(len(rows)).to(rows.device)]
         self.network.train()
         rate = 0.0
-        for k, batch in enumerate(part.batches(self.network, rows, self.batches[number])):
-            step = (epoch - 1) * self.n_batches + done + k
-            rate = self.recipe.rate(step, self.n_epochs * self.n_batches)
-            loss = self._step(batch, rate)
-            if not math.isfinite(loss):
-                self.trouble = (
-                    f"the training loss was {loss} at batch {done + k + 1} of epoch {epoch}, with "
-                    f"a learning rate of {rate:.3g}"
-                )
-                return
-            self.total += loss * len(batch)
+        picked = self.written is not None and self.written.picks
+        batches = part.batches(self.network, rows, self.batches[number], picked=picked)
+        with torch.set_grad_enabled(self.written is None):
+            for k, batch in enumerate(batches):
+                step = (epoch - 1) * self.n_batches + done + k
+                rate = self.recipe.rate(step, self.n_epochs * self.n_batches)
+                loss = self._step(batch, rate)
+                if not math.isfinite(loss):
+                    self.trouble = (
+                        f"the training loss was {loss} at batch {done + k + 1} of epoch {epoch}, "
+                        f"with a learning rate of {rate:.3g}"
+                    )
+                    return
+                self.total += loss * len(batch)
         self.position += 1
         if self.position == len(parts):
             self.network.eval()
@@ -166,8 +169,7 @@ class Run:
     def _step(self, batch: Rows, rate: float) -> float:
         """Take one step, unless the loss is not finite; return the loss before it."""
         if self.written is not None:
-            written: float = self.written(batch, rate)
-            return written
+            return self.written(batch, rate)
         with mixed_precision(batch.y.device.type):
             loss = batch_loss(self.network, batch, self.recipe)
         value: float = loss.item()
