@@ -57,6 +57,30 @@ Column rows_column(const Input& array, std::ptrdiff_t n) {
   return column_of(array);
 }
 
+// What stands beside the numbers and codes of n rows; tasks point into it.
+class Columns {
+ public:
+  Columns(std::ptrdiff_t n, const Input& label, const std::optional<Input>& weight,
+          const std::optional<Input>& offset)
+      : label_(rows_column(label, n)),
+        weight_(weight ? std::optional(rows_column(*weight, n)) : std::nullopt),
+        offset_(offset ? std::optional(rows_column(*offset, n)) : std::nullopt) {}
+
+  LinearTask task(const LinearRows& rows, const Doubles& beta) const {
+    LinearTask task;
+    task.rows = rows;
+    task.label = label_;
+    task.weight = weight_ ? &*weight_ : nullptr;
+    task.offset = offset_ ? &*offset_ : nullptr;
+    task.beta = beta.data();
+    return task;
+  }
+
+ private:
+  Column label_;
+  std::optional<Column> weight_, offset_;
+};
+
 using Extremes = std::tuple<double, double>;
 
 Extremes linear_scan(const Kernels& kernels, const Matrix& numbers, const Matrix& codes,
@@ -66,14 +90,9 @@ Extremes linear_scan(const Kernels& kernels, const Matrix& numbers, const Matrix
                      std::optional<IntegersOut> low, std::optional<SquareOut> gram,
                      std::optional<Doubles> inverse_scale) {
   const auto size = static_cast<std::ptrdiff_t>(beta.shape(0));
-  LinearTask task;
-  task.rows = rows_of(numbers, codes, center, starts, size);
-  task.label = rows_column(label, task.rows.n);
-  const Column weights = weight ? rows_column(*weight, task.rows.n) : Column{};
-  const Column offsets = offset ? rows_column(*offset, task.rows.n) : Column{};
-  task.weight = weight ? &weights : nullptr;
-  task.offset = offset ? &offsets : nullptr;
-  task.beta = beta.data();
+  const LinearRows rows = rows_of(numbers, codes, center, starts, size);
+  const Columns columns(rows.n, label, weight, offset);
+  LinearTask task = columns.task(rows, beta);
   task.loss = loss;
   const auto fits = [size](const auto& array) {
     return static_cast<std::ptrdiff_t>(array.shape(0)) == size;
@@ -102,14 +121,10 @@ void linear_trials(const Kernels& kernels, const Matrix& numbers, const Matrix& 
                    const Doubles& center, const Integers& starts, const Doubles& beta,
                    const Doubles& direction, const Doubles& steps, const Input& label,
                    std::optional<Input> weight, std::optional<Input> offset, const nb::list& sums) {
-  LinearTask task;
-  task.rows = rows_of(numbers, codes, center, starts, static_cast<std::ptrdiff_t>(beta.shape(0)));
-  task.label = rows_column(label, task.rows.n);
-  const Column weights = weight ? rows_column(*weight, task.rows.n) : Column{};
-  const Column offsets = offset ? rows_column(*offset, task.rows.n) : Column{};
-  task.weight = weight ? &weights : nullptr;
-  task.offset = offset ? &offsets : nullptr;
-  task.beta = beta.data();
+  const auto size = static_cast<std::ptrdiff_t>(beta.shape(0));
+  const LinearRows rows = rows_of(numbers, codes, center, starts, size);
+  const Columns columns(rows.n, label, weight, offset);
+  LinearTask task = columns.task(rows, beta);
   require(direction.shape(0) == beta.shape(0), "a direction has a value per coefficient");
   require(steps.shape(0) == sums.size(), "a sum per step");
   task.direction = direction.data();
