@@ -127,7 +127,7 @@ void forward(const RoomyLayer<Real>& layer, RowsOf<Real> x, std::ptrdiff_t n) {
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     std::copy(layer.bias, layer.bias + layer.width, layer.values + i * layer.width);
   }
-  add_product<Real>({x.at, x.stride, 1}, layer.weight, layer.width, n, layer.inputs, layer.width,
+  add_product<Real>({x.at, x.stride, 1}, layer.weight, layer.width, n, layer.inputs, layer.units,
                     layer.values, layer.width);
   for (std::ptrdiff_t i = 0; i < n * layer.width; ++i) {
     layer.values[i] = activated<kActivation>(layer.values[i]);
@@ -137,7 +137,7 @@ void forward(const RoomyLayer<Real>& layer, RowsOf<Real> x, std::ptrdiff_t n) {
 // Gradients by the weights, from those by the units before their activation.
 template <class Real>
 void back_to_weights(const RoomyLayer<Real>& layer, RowsOf<Real> x, std::ptrdiff_t n) {
-  add_product<Real>({x.at, 1, x.stride}, layer.of_values, layer.width, layer.inputs, n, layer.width,
+  add_product<Real>({x.at, 1, x.stride}, layer.of_values, layer.width, layer.inputs, n, layer.units,
                     layer.of_weight, layer.width);
   Real* const __restrict bias = layer.of_bias;
   for (std::ptrdiff_t i = 0; i < n; ++i) {
@@ -150,8 +150,8 @@ template <class Real>
 void back_to_inputs(const RoomyLayer<Real>& layer, std::ptrdiff_t n) {
   const std::ptrdiff_t across = padded(layer.inputs);
   std::fill(layer.of_inputs, layer.of_inputs + n * across, Real{0});
-  add_product<Real>({layer.of_values, layer.width, 1}, layer.turned, across, n, layer.units, across,
-                    layer.of_inputs, across);
+  add_product<Real>({layer.of_values, layer.width, 1}, layer.turned, across, n, layer.units,
+                    layer.inputs, layer.of_inputs, across);
 }
 
 // Add the products of the last layer, one unit wide, to the logits.
@@ -177,6 +177,20 @@ void back_from_logits(const RoomyLayer<Real>& last, RowsOf<Real> x, std::ptrdiff
   for (std::ptrdiff_t j = 0; j < last.inputs; ++j) last.of_weight[j * last.width] += sums[j];
 }
 
+// Gradients by the units before the last layer.
+template <Activation kActivation, class Real>
+void back_from_logits_to_units(const RoomyLayer<Real>& last, const RoomyLayer<Real>& before,
+                               std::ptrdiff_t n, const Real* __restrict residual) {
+  const Real* const __restrict turned = last.turned;
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    const Real* const __restrict values = before.values + i * before.width;
+    Real* const __restrict of_values = before.of_values + i * before.width;
+    for (std::ptrdiff_t j = 0; j < before.width; ++j) {
+      of_values[j] = residual[i] * turned[j] * slope_at<kActivation>(values[j]);
+    }
+  }
+}
+
 template <class Real>
 void back_from_logits_to_inputs(const RoomyLayer<Real>& last, std::ptrdiff_t n,
                                 const Real* __restrict residual) {
@@ -185,6 +199,17 @@ void back_from_logits_to_inputs(const RoomyLayer<Real>& last, std::ptrdiff_t n,
     for (std::ptrdiff_t j = 0; j < across; ++j) {
       last.of_inputs[i * across + j] = residual[i] * last.turned[j];
     }
+  }
+}
+
+// Gradients by units, from those by what the next layer sees of them.
+template <Activation kActivation, class Real>
+void back_to_values(const RoomyLayer<Real>& layer, const Real* __restrict of_activated,
+                    std::ptrdiff_t n) {
+  const Real* const __restrict values = layer.values;
+  Real* const __restrict of_values = layer.of_values;
+  for (std::ptrdiff_t i = 0; i < n * layer.width; ++i) {
+    of_values[i] = of_activated[i] * slope_at<kActivation>(values[i]);
   }
 }
 
@@ -211,19 +236,24 @@ void run_forward(const Room<Real>& room, const Run<Real>& run) {
 template <Activation kActivation, class Real>
 void run_back(const Room<Real>& room, const Run<Real>& run) {
   const std::vector<RoomyLayer<Real>>& layers = room.layers;
-  for (std::size_t k = layers.size(); k-- > 0;) {
-    const RoomyLayer<Real>& layer = layers[k];
-    const bool is_last = k + 1 == layers.size();
-    const RowsOf<Real> x = k == 0 ? run.x : RowsOf<Real>{layers[k - 1].values, layers[k - 1].width};
-    is_last ? back_from_logits(layer, x, run.n, run.residual) : back_to_weights(layer, x, run.n);
-    if (k == 0 && run.of_x == nullptr) return;
-    is_last ? back_from_logits_to_inputs(layer, run.n, run.residual) : back_to_inputs(layer, run.n);
-    if (k == 0) break;
-    const RoomyLayer<Real>& before = layers[k - 1];
-    for (std::ptrdiff_t i = 0; i < run.n * before.width; ++i) {
-      before.of_values[i] = layer.of_inputs[i] * slope_at<kActivation>(before.values[i]);
-    }
+  const RoomyLayer<Real>& last = layers.back();
+  const auto seen_by = [&](std::size_t k) {
+    return k == 0 ? run.x : RowsOf<Real>{layers[k - 1].values, layers[k - 1].width};
+  };
+  std::size_t k = layers.size() - 1;
+  back_from_logits(last, seen_by(k), run.n, run.residual);
+  if (k > 0) {
+    back_from_logits_to_units<kActivation>(last, layers[k - 1], run.n, run.residual);
+  } else if (run.of_x != nullptr) {
+    back_from_logits_to_inputs(last, run.n, run.residual);
   }
+  while (k-- > 0) {
+    back_to_weights(layers[k], seen_by(k), run.n);
+    if (k == 0 && run.of_x == nullptr) break;
+    back_to_inputs(layers[k], run.n);
+    if (k > 0) back_to_values<kActivation>(layers[k - 1], layers[k].of_inputs, run.n);
+  }
+  if (run.of_x == nullptr) return;
   const RoomyLayer<Real>& first = layers.front();
   for (std::ptrdiff_t i = 0; i < run.n; ++i) {
     const Real* const row = first.of_inputs + i * padded(first.inputs);
@@ -259,7 +289,7 @@ void run_losses(const DenseTask& task, std::ptrdiff_t member, std::ptrdiff_t fir
 template <class Real>
 RowsOf<Real> seen(const DenseTask& task, const Room<Real>& room, std::ptrdiff_t member,
                   std::ptrdiff_t first, std::ptrdiff_t n) {
-  constexpr std::ptrdiff_t kAhead = 4, kLine = 64 / static_cast<std::ptrdiff_t>(sizeof(Real));
+  constexpr std::ptrdiff_t kAhead = 12, kLine = 64 / static_cast<std::ptrdiff_t>(sizeof(Real));
   const std::ptrdiff_t inputs = task.layers.front().inputs;
   const Real* const x = static_cast<const Real*>(task.x);
   if (task.picked == nullptr) {

@@ -138,8 +138,21 @@ class DenseLayers:
         logits: _Array,
         residual: _Array,
         of_x: _Array | None,
-        rows: npt.NDArray[np.int64] | None,
     ) -> float: ...
+    def train(
+        self,
+        adamw: AdamW,
+        x: _Array,
+        picked: npt.NDArray[np.int64],
+        label: _Array,
+        weights: _Array,
+        sizes: npt.NDArray[np.int64],
+        trained: npt.NDArray[np.int64],
+        rates: npt.NDArray[np.float64],
+        positive_weight: float,
+        gamma: float,
+        longest: float,
+    ) -> list[float]: ...
 
 @final
 class AdamW:

@@ -11,7 +11,7 @@ import torch
 
 import logloss.torch
 from logloss import _core, kernel
-from logloss.kernel import AdamParameter, AdamW, DenseLayer, DenseLayers
+from logloss.kernel import AdamParameter, AdamW, Batches, DenseLayer, DenseLayers
 
 LEVELS = [
     level for level in ("baseline", "x86-64-v3", "x86-64-v4") if _core.kernels_at(level) is not None
@@ -115,49 +115,60 @@ def test_the_loss_may_be_weighted_and_focal():
     agree(*both(drawn((12,)), "relu", pos_weight=4.0, gamma=1.5), 1e-12)
 
 
+def trained(layers, x, batches):
+    """Train layers on batches, at a rate of 0; return the losses and the gradients."""
+    arrays = [(layer[k], layer[k + 2]) for layer in layers for k in (0, 1)]
+    parameters = [
+        AdamParameter(value, slope, np.zeros_like(value), np.zeros_like(value), 0.0)
+        for value, slope in arrays
+    ]
+    adamw = AdamW(parameters, np.zeros(1, np.float32), (0.9, 0.99), 1e-8)
+    options = {"pos_weight": 1.0, "gamma": 0.0, "longest": 1.0}
+    losses = DenseLayers(layers, "tanh").train(adamw, x, batches, **options)
+    return losses, [slope.copy() for _, slope in arrays]
+
+
 @pytest.mark.parametrize("n", [1, 3, 256, 700])
 @pytest.mark.parametrize("inputs", [1, 16, 37])
 def test_rows_are_picked_as_if_they_had_been_taken(n, inputs):
     layers = drawn((6,), members=2, inputs=inputs)
     draw = np.random.default_rng(3)
     x, rows = draw.normal(size=(400, inputs)), draw.integers(0, 400, n)
-    y, weight = draw.integers(0, 2, n), draw.random((2, n))
-    found = []
-    for seen, picked in ((x[rows], None), (x, rows)):
-        logits, residual = np.zeros((2, n)), np.empty((2, n))
-        slopes = np.empty((2, n, inputs))
-        total = DenseLayers(layers, "tanh").evaluate(
-            seen,
-            y,
-            weight,
-            pos_weight=1.0,
-            gamma=0.0,
-            scale=1.0,
-            logits=logits,
-            residual=residual,
-            x_gradient=slopes,
-            rows=picked,
-        )
-        gradients = [part.copy() for layer in layers for part in layer[2:]]
-        found.append([np.float64(total), logits, residual, slopes, *gradients])
-    for one, other in zip(*found, strict=True):
+    y, weight = draw.integers(0, 2, n).astype(float), draw.random((2, n))
+    batches = Batches(rows, y, weight.ravel(), np.array([n]), np.array([n]), np.zeros(1))
+    losses, slopes = trained(layers, x, batches)
+    total = DenseLayers(layers, "tanh").evaluate(
+        x[rows],
+        y,
+        weight,
+        pos_weight=1.0,
+        gamma=0.0,
+        scale=2 / n,
+        logits=np.zeros((2, n)),
+        residual=np.empty((2, n)),
+    )
+    assert losses == [total / n]
+    for one, other in zip(slopes, (v for layer in layers for v in layer[2:]), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("rows", [[0, 5], [-1, 0], [0]])
-def test_rows_that_are_not_there_are_refused(rows):
-    with pytest.raises(IndexError, match="rows must name a row of x for each label"):
-        DenseLayers(drawn((3,)), "relu").evaluate(
-            np.zeros((5, 7)),
-            np.zeros(2),
-            np.ones((1, 2)),
-            pos_weight=1.0,
-            gamma=0.0,
-            scale=1.0,
-            logits=np.zeros((1, 2)),
-            residual=np.zeros((1, 2)),
-            rows=np.array(rows),
-        )
+@pytest.mark.parametrize(
+    ("changed", "error", "said"),
+    [
+        ({"rows": np.array([0, 5])}, IndexError, "rows must name rows of x"),
+        ({"rows": np.array([-1, 0])}, IndexError, "rows must name rows of x"),
+        ({"sizes": np.array([1])}, ValueError, "batches must have all rows"),
+        ({"sizes": np.array([3, -1])}, ValueError, "batches must have all rows"),
+        ({"rates": np.zeros(2)}, ValueError, "batches must have all rows"),
+        ({"y": np.zeros(3)}, TypeError, "sizes"),
+    ],
+)
+def test_batches_that_do_not_fit_are_refused(changed, error, said):
+    sound = Batches(
+        np.array([0, 4]), np.zeros(2), np.ones(2), np.array([2]), np.array([2]), np.zeros(1)
+    )
+    with pytest.raises(error, match=said):
+        trained(drawn((3,)), np.zeros((5, 7)), sound._replace(**changed))
 
 
 def test_a_number_that_is_none_makes_the_loss_none():

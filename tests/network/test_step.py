@@ -1,7 +1,6 @@
 """The step with its gradients written out is the step that torch's graph takes."""
 
 from copy import deepcopy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,8 +56,7 @@ def test_steps_are_those_of_the_graph(case):
     for batch in (rows.take(torch.arange(40)), rows.take(torch.arange(40, 60)), rows):
         loss = batch_loss(graph, batch, recipe)
         take_step(graph, theirs, loss, recipe, 1e-2)
-        with torch.no_grad():
-            assert step(batch, 1e-2) == pytest.approx(loss.item(), rel=1e-12)
+        assert step(batch, 1e-2) == pytest.approx(loss.item(), rel=1e-12)
     for (name, one), (_, other) in zip(
         written.named_parameters(), graph.named_parameters(), strict=True
     ):
@@ -70,28 +68,38 @@ def test_states_of_the_optimiser_are_those_of_the_graph():
     written, rows = drawn(architecture)
     graph = deepcopy(written)
     ours, theirs = adamw(written, recipe), adamw(graph, recipe)
-    with torch.no_grad():
-        WrittenStep(written, ours, recipe)(rows, 1e-2)
+    WrittenStep(written, ours, recipe)(rows, 1e-2)
     take_step(graph, theirs, batch_loss(graph, rows, recipe), recipe, 1e-2)
     one, other = ours.state_dict()["state"], theirs.state_dict()["state"]
     torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-14)
 
 
-def test_rows_may_be_picked_by_the_layers():
-    architecture, recipe = Architecture(hidden=(5,), linear=False), Recipe()
+@pytest.mark.parametrize("members", [1, 3])
+def test_steps_on_batch_after_batch_are_those_on_each(members):
+    architecture, recipe = Architecture(hidden=(5,), linear=False, members=members), Recipe()
     one, rows = drawn(architecture)
     other = deepcopy(one)
-    picks, takes = (
-        WrittenStep(network, adamw(network, recipe), recipe) for network in (one, other)
-    )
-    assert picks.picks
-    at = torch.randperm(len(rows))[:50]
-    taken = rows.take(at)
-    picked = replace(taken, numbers=rows.numbers, at=at)
-    with torch.no_grad():
-        assert picks(picked, 1e-2) == takes(taken, 1e-2)
+    whole, single = (WrittenStep(net, adamw(net, recipe), recipe) for net in (one, other))
+    assert whole.sees_numbers_alone
+    order = torch.randperm(len(rows))[:50]
+    cuts, rates = [slice(0, 20), slice(20, 37), slice(37, 50)], [1e-2, 2e-2, 1e-3]
+    losses = whole.steps(rows, order, cuts, rates)
+    each = zip(cuts, rates, strict=True)
+    assert losses == [single(rows.take(order[cut]), rate) for cut, rate in each]
     for parameter, same in zip(one.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(parameter, same, rtol=0, atol=0)
+    assert whole.steps(rows, order[:0], [], []) == []
+
+
+def test_steps_end_before_a_loss_that_is_not_finite():
+    network, rows = drawn(Architecture(hidden=(5,), linear=False))
+    rows.numbers[7] = torch.nan
+    recipe = Recipe()
+    order, cuts = torch.arange(12), [slice(first, first + 3) for first in range(0, 12, 3)]
+    written = WrittenStep(network, adamw(network, recipe), recipe)
+    losses = written.steps(rows, order, cuts, [1e-2] * 4)
+    assert np.isfinite(losses).tolist() == [True, True, False]
+    assert all(torch.isfinite(parameter).all() for parameter in network.parameters())
 
 
 def test_a_loss_that_is_not_finite_changes_nothing():
@@ -100,8 +108,7 @@ def test_a_loss_that_is_not_finite_changes_nothing():
         network.output.bias.fill_(torch.nan)
     before = deepcopy(network.state_dict())
     recipe = Recipe()
-    with torch.no_grad():
-        assert np.isnan(WrittenStep(network, adamw(network, recipe), recipe)(rows, 1e-2))
+    assert np.isnan(WrittenStep(network, adamw(network, recipe), recipe)(rows, 1e-2))
     torch.testing.assert_close(dict(network.state_dict()), dict(before), equal_nan=True)
 
 

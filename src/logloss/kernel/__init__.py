@@ -31,6 +31,7 @@ from logloss.kernel.networks import (
     DENSE_ACTIVATIONS,
     AdamParameter,
     AdamW,
+    Batches,
     DenseLayer,
     DenseLayers,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "DENSE_ACTIVATIONS",
     "AdamParameter",
     "AdamW",
+    "Batches",
     "ColumnMoments",
     "DenseLayer",
     "DenseLayers",

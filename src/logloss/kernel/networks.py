@@ -33,72 +33,6 @@ class DenseLayer(NamedTuple):
     bias_gradient: FloatArray
 
 
-class DenseLayers:
-    """Networks of dense layers side by side, their members, with their loss on the last one.
-
-    Parameters
-    ----------
-    layers : sequence of DenseLayer
-        The last is one unit wide, and has no activation.
-    activation : {"relu", "tanh", "sigmoid"}
-    """
-
-    def __init__(self, layers: Sequence[DenseLayer], activation: str) -> None:
-        number = DENSE_ACTIVATIONS.index(activation)
-        self._layers = _core.DenseLayers(
-            level.KERNELS,
-            number,
-            [layer.weight for layer in layers],
-            [layer.bias for layer in layers],
-            [layer.weight_gradient for layer in layers],
-            [layer.bias_gradient for layer in layers],
-        )
-
-    def evaluate(
-        self,
-        x: FloatArray,
-        y: npt.NDArray[Any],
-        weight: FloatArray,
-        *,
-        pos_weight: float,
-        gamma: float,
-        scale: float,
-        logits: FloatArray,
-        residual: FloatArray,
-        x_gradient: FloatArray | None = None,
-        rows: npt.NDArray[np.int64] | None = None,
-    ) -> float:
-        """Go forward and back; return the sum of the weighted losses of all members.
-
-        Parameters
-        ----------
-        x : ndarray of shape (n, inputs) or (m, n, inputs)
-            What the first layer sees: of all members, or of each.
-        y : ndarray of shape (n,)
-        weight : ndarray of shape (m, n)
-        pos_weight, gamma : float
-        scale : float
-            All gradients are those of the sum times this.
-        logits : ndarray of shape (m, n)
-            What the last layer gives is added to what is there.
-        residual : ndarray of shape (m, n)
-            Filled with the gradient by the logits.
-        x_gradient : ndarray of shape (m, n, inputs), optional
-            Filled with the gradient by `x`, of each member.
-        rows : ndarray of shape (n,), optional
-            Which rows of an `x` of all members these are, where it has others too.
-
-        Raises
-        ------
-        IndexError
-            If `rows` names a row that is not there.
-        """
-        total: float = self._layers.pass_rows(
-            x, y, weight, pos_weight, gamma, scale, logits, residual, x_gradient, rows
-        )
-        return total
-
-
 class AdamParameter(NamedTuple):
     """A parameter, its gradient, and what AdamW keeps of it: contiguous, of one shape and dtype.
 
@@ -137,7 +71,7 @@ class AdamW:
         betas: tuple[float, float],
         epsilon: float,
     ) -> None:
-        self._steps = _core.AdamW(
+        self.core = _core.AdamW(
             level.KERNELS,
             [p.value for p in parameters],
             [p.gradient for p in parameters],
@@ -151,4 +85,138 @@ class AdamW:
 
     def step(self, rate: float, longest: float) -> None:
         """Take a step at a learning rate, with the whole gradient cut to a length."""
-        self._steps.step(rate, longest)
+        self.core.step(rate, longest)
+
+
+class Batches(NamedTuple):
+    """Batches of rows, one after the other, and how a step is taken on each.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n,), int64
+        Which rows of `x` they are.
+    y : ndarray of shape (n,)
+        Their labels, in the same order and the dtype of the network.
+    weight : ndarray of shape (members * n,)
+        Weights of each batch's rows, (members, size), one batch after the other.
+    sizes, trained : ndarray of shape (batches,), int64
+        Rows of each batch, and how many of them, over all members, are trained on.
+    rates : ndarray of shape (batches,)
+        Learning rates.
+    """
+
+    rows: npt.NDArray[np.int64]
+    y: FloatArray
+    weight: FloatArray
+    sizes: npt.NDArray[np.int64]
+    trained: npt.NDArray[np.int64]
+    rates: npt.NDArray[np.float64]
+
+
+class DenseLayers:
+    """Networks of dense layers side by side, their members, with their loss on the last one.
+
+    Parameters
+    ----------
+    layers : sequence of DenseLayer
+        The last is one unit wide, and has no activation.
+    activation : {"relu", "tanh", "sigmoid"}
+    """
+
+    def __init__(self, layers: Sequence[DenseLayer], activation: str) -> None:
+        number = DENSE_ACTIVATIONS.index(activation)
+        self._layers = _core.DenseLayers(
+            level.KERNELS,
+            number,
+            [layer.weight for layer in layers],
+            [layer.bias for layer in layers],
+            [layer.weight_gradient for layer in layers],
+            [layer.bias_gradient for layer in layers],
+        )
+
+    def evaluate(
+        self,
+        x: FloatArray,
+        y: npt.NDArray[Any],
+        weight: FloatArray,
+        *,
+        pos_weight: float,
+        gamma: float,
+        scale: float,
+        logits: FloatArray,
+        residual: FloatArray,
+        x_gradient: FloatArray | None = None,
+    ) -> float:
+        """Go forward and back; return the sum of the weighted losses of all members.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n, inputs) or (m, n, inputs)
+            What the first layer sees: of all members, or of each.
+        y : ndarray of shape (n,)
+        weight : ndarray of shape (m, n)
+        pos_weight, gamma : float
+        scale : float
+            All gradients are those of the sum times this.
+        logits : ndarray of shape (m, n)
+            What the last layer gives is added to what is there.
+        residual : ndarray of shape (m, n)
+            Filled with the gradient by the logits.
+        x_gradient : ndarray of shape (m, n, inputs), optional
+            Filled with the gradient by `x`, of each member.
+        """
+        total: float = self._layers.pass_rows(
+            x, y, weight, pos_weight, gamma, scale, logits, residual, x_gradient
+        )
+        return total
+
+    def train(
+        self,
+        adamw: AdamW,
+        x: FloatArray,
+        batches: Batches,
+        *,
+        pos_weight: float,
+        gamma: float,
+        longest: float,
+    ) -> list[float]:
+        """Go forward and back, and take a step, for batch after batch.
+
+        Parameters
+        ----------
+        adamw : AdamW
+            Of the parameters of these layers, and their gradients.
+        x : ndarray of shape (n_x, inputs)
+            What the first layer of all members sees, of the batches' rows and of others.
+        batches : Batches
+        pos_weight, gamma : float
+        longest : float
+            See `AdamW.step`.
+
+        Returns
+        -------
+        list of float
+            Loss of each batch before its step, per row that a member trains on. Training ends
+            with the first that is not finite.
+
+        Raises
+        ------
+        IndexError
+            If a batch has a row that is not in `x`.
+        ValueError
+            If the sizes of batches are not those of their rows, or rates are missing.
+        """
+        losses: list[float] = self._layers.train(
+            adamw.core,
+            x,
+            batches.rows,
+            batches.y,
+            batches.weight,
+            batches.sizes,
+            batches.trained,
+            batches.rates,
+            pos_weight,
+            gamma,
+            longest,
+        )
+        return losses

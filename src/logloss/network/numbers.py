@@ -74,8 +74,8 @@ class Robust(nn.Module):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map numbers (..., p) to (..., p)."""
-        t = (x - self.center) * self.scale
-        return t / torch.sqrt(1 + (t / 3).square())
+        t = (x - self.center).mul_(self.scale)
+        return t / (t / 3).square_().add_(1).sqrt_()
 
 
 class Quantile(nn.Module):  # type: ignore[misc]

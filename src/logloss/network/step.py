@@ -7,6 +7,7 @@ With a few hundred rows in a batch, keeping a graph would take most of the time.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,8 @@ class WrittenStep:
         layers = (*(layer.linear for layer in network.hidden), network.output)
         self.layers = kernel.DenseLayers([self._layer(layer) for layer in layers], made.activation)
         self.held_out = fold_of_members(self.members)
+        # the gradient that is cut is that of the members' sum
+        self.longest = recipe.clip_norm * math.sqrt(self.members)
         self.adamw: kernel.AdamW | None = None
 
     def _layer(self, layer: MemberLinear) -> kernel.DenseLayer:
@@ -64,21 +67,68 @@ class WrittenStep:
         )
 
     @property
-    def picks(self) -> bool:
-        """Whether the layers alone see the numbers, and pick their rows themselves."""
+    def sees_numbers_alone(self) -> bool:
+        """Whether layers on numbers are all there is, so that `steps` can be taken."""
         return not self.is_linear and not self.n_codes
 
-    def __call__(self, batch: Rows, rate: float) -> float:
-        """Take one step, unless the loss is not finite; return the loss before it.
+    def steps(
+        self, rows: Rows, order: Tensor, cuts: Sequence[slice], rates: Sequence[float]
+    ) -> list[float]:
+        """Take a step for each batch of rows in an order, all in the compiled core.
 
-        Torch must not keep a graph: the caller sees to it.
+        Parameters
+        ----------
+        rows : Rows
+            As the network sees them.
+        order : Tensor of shape (n,), int64
+            Which of them are trained on.
+        cuts : sequence of slice
+            The batches, cut from that order.
+        rates : sequence of float
+            Learning rate of each.
+
+        Returns
+        -------
+        list of float
+            The losses before each step, and none after one that is not finite.
         """
+        if not cuts:
+            return []
+        sizes = [cut.stop - cut.start for cut in cuts]
+        y, weight, fold = (v.index_select(0, order) for v in (rows.y, rows.weight, rows.fold))
+        trained = sizes
+        if self.members > 1:
+            columns = zip(weight.split(sizes), fold.split(sizes), strict=True)
+            weighed = [self._weights(*column) for column in columns]
+            weight = torch.cat([of_batch.flatten() for of_batch, _ in weighed])
+            trained = [n for _, n in weighed]
+        if self.adamw is None:
+            self.adamw = self._adamw()
+        return self.layers.train(
+            self.adamw,
+            rows.numbers.numpy(),
+            kernel.Batches(
+                rows=order.numpy(),
+                y=y.numpy(),
+                weight=weight.numpy(),
+                sizes=np.array(sizes),
+                trained=np.array(trained),
+                rates=np.array(rates),
+            ),
+            pos_weight=self.recipe.pos_weight,
+            gamma=self.recipe.gamma,
+            longest=self.longest,
+        )
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def __call__(self, batch: Rows, rate: float) -> float:
+        """Take one step, unless the loss is not finite; return the loss before it."""
         found = None if batch.codes is None else self.network.slots(batch.codes).flatten()
         x = self._seen(batch, found)
         logits = self._linear(x, len(batch), found)
         residual = np.empty_like(logits)
         x_slope = None if found is None else np.empty_like(x)
-        weight, n_trained = self._weights(batch)
+        weight, n_trained = self._weights(batch.weight, batch.fold)
         total = self.layers.evaluate(
             x,
             batch.y.numpy(),
@@ -90,7 +140,6 @@ class WrittenStep:
             logits=logits,
             residual=residual,
             x_gradient=x_slope,
-            rows=None if batch.at is None else batch.at.numpy(),
         )
         loss = total / n_trained
         if math.isfinite(loss):
@@ -130,13 +179,13 @@ class WrittenStep:
         logits: Array = products.numpy()
         return logits
 
-    def _weights(self, batch: Rows) -> tuple[Tensor, int]:
+    def _weights(self, weight: Tensor, fold: Tensor) -> tuple[Tensor, int]:
         """Return the weights of each member's rows, and how many of them it trains on."""
         if self.members == 1:
-            return batch.weight, batch.y.shape[0]
-        weighted = batch.fold != self.held_out
+            return weight, len(weight)
+        weighted = fold != self.held_out
         # what is held out would otherwise make the loss smaller
-        return batch.weight * weighted, max(int(torch.count_nonzero(weighted)), 1)
+        return weight * weighted, max(int(torch.count_nonzero(weighted)), 1)
 
     def _backward_levels(self, x_slope: Tensor, found: Tensor, residual: Tensor) -> None:
         """Fill the gradients of embeddings and of the levels' effects."""
@@ -154,7 +203,7 @@ class WrittenStep:
         """Clip the gradient, and let AdamW follow it."""
         if self.adamw is None:
             self.adamw = self._adamw()
-        self.adamw.step(rate, self.recipe.clip_norm * math.sqrt(self.members))
+        self.adamw.step(rate, self.longest)
 
     def _adamw(self) -> kernel.AdamW:
         """Read the optimiser; what is not there yet begins as its own step would.

@@ -153,8 +153,6 @@ class Rows:
         Targets in [0, 1], and weights of mean 1.
     fold : Tensor of shape (...), int64
         The row's fold, whose members do not train on it but are validated on it, or -1.
-    at : Tensor of shape (...), int64, optional
-        Which rows of `numbers` they are, where it has others too.
     """
 
     numbers: Tensor
@@ -162,7 +160,6 @@ class Rows:
     y: Tensor
     weight: Tensor
     fold: Tensor
-    at: Tensor | None = None
 
     def __len__(self) -> int:
         n: int = self.y.shape[0]
@@ -210,31 +207,22 @@ class Part:
         return rows if self.encoded else replace(rows, numbers=network.encode(rows.numbers))
 
     def batches(
-        self, network: TableNetwork, order: Tensor, cuts: Sequence[slice], *, picked: bool
+        self, network: TableNetwork, order: Tensor, cuts: Sequence[slice]
     ) -> Iterator[Rows]:
-        """Return rows in an order, cut into batches, as the network sees them.
-
-        If numbers are encoded they are left where they lie for who says `picked`.
-        """
+        """Return rows in an order, cut into batches, as the network sees them."""
         sizes = [cut.stop - cut.start for cut in cuts]
         if not sizes:
             return
         rows = self.rows
-        of_codes: Iterable[Tensor | None] = repeat(None)
+        codes: Iterable[Tensor | None] = repeat(None)
         if rows.codes is not None:
-            of_codes = rows.codes.index_select(0, order).split(sizes)
+            codes = rows.codes.index_select(0, order).split(sizes)
         narrow = (v.index_select(0, order).split(sizes) for v in (rows.y, rows.weight, rows.fold))
-        columns = zip(order.split(sizes), of_codes, *narrow, strict=False)
-        for index, codes, y, weight, fold in columns:
-            if picked and self.encoded:
-                yield Rows(rows.numbers, codes, y, weight, fold, index)
-                continue
+        for index, *columns in zip(order.split(sizes), codes, *narrow, strict=False):
             # a batch's numbers are always its own, so that their bits do not depend on where
             # they lie
             numbers = rows.numbers.index_select(0, index)
-            if not self.encoded:
-                numbers = _encoded(network, numbers)
-            yield Rows(numbers, codes, y, weight, fold)
+            yield Rows(numbers if self.encoded else _encoded(network, numbers), *columns)
 
     def tiles(self, network: TableNetwork, *, held_out: bool) -> Iterator[Rows]:
         """Return all rows trained on, (n,), or held out, (members, n), some at a time."""

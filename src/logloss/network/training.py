@@ -7,7 +7,7 @@ Only the optimisation is here; what a row's loss is, `logloss.torch` says, what 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from logloss import kernel
 from logloss.network.module import TableNetwork
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
-from logloss.network.stream import Rows, Stream, fold_of_members, folds_of
+from logloss.network.stream import Part, Rows, Stream, fold_of_members, folds_of
 from logloss.recalibration import FocalCorrection
 from logloss.torch.functional import binary_cross_entropy_with_logits
 
@@ -144,32 +144,43 @@ class Run:
         rows = part.trained_on
         rows = rows[torch.randperm(len(rows)).to(rows.device)]
         self.network.train()
-        rate = 0.0
-        picked = self.written is not None and self.written.picks
-        batches = part.batches(self.network, rows, self.batches[number], picked=picked)
-        with torch.set_grad_enabled(self.written is None):
-            for k, batch in enumerate(batches):
-                step = (epoch - 1) * self.n_batches + done + k
-                rate = self.recipe.rate(step, self.n_epochs * self.n_batches)
-                loss = self._step(batch, rate)
-                if not math.isfinite(loss):
-                    self.trouble = (
-                        f"the training loss was {loss} at batch {done + k + 1} of epoch {epoch}, "
-                        f"with a learning rate of {rate:.3g}"
-                    )
-                    return
-                self.total += loss * len(batch)
+        cuts = self.batches[number]
+        steps = range(done, done + len(cuts))
+        rates = [self._rate((epoch - 1) * self.n_batches + step) for step in steps]
+        for k, loss in enumerate(self._steps(part, rows, cuts, rates)):
+            if not math.isfinite(loss):
+                self.trouble = (
+                    f"the training loss was {loss} at batch {done + k + 1} of epoch {epoch}, with "
+                    f"a learning rate of {rates[k]:.3g}"
+                )
+                return
+            self.total += loss * (cuts[k].stop - cuts[k].start)
         self.position += 1
         if self.position == len(parts):
             self.network.eval()
-            mean = self.total / self.stream.n_rows
-            self._note(Epoch(epoch, mean, self.validation_loss(), rate))
+            mean, last = self.total / self.stream.n_rows, rates[-1] if rates else 0.0
+            self._note(Epoch(epoch, mean, self.validation_loss(), last))
             self.position, self.total = 0, 0.0
+
+    def _rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from the first of all."""
+        return self.recipe.rate(step, self.n_epochs * self.n_batches)
+
+    def _steps(
+        self, part: Part, rows: Tensor, cuts: Sequence[slice], rates: Sequence[float]
+    ) -> Iterator[float]:
+        """Take a step for each batch; yield the losses before them, to one that is not finite."""
+        if self.written is not None and self.written.sees_numbers_alone and part.encoded:
+            yield from self.written.steps(part.rows, rows, cuts, rates)
+            return
+        for batch, rate in zip(part.batches(self.network, rows, cuts), rates, strict=True):
+            yield self._step(batch, rate)
 
     def _step(self, batch: Rows, rate: float) -> float:
         """Take one step, unless the loss is not finite; return the loss before it."""
         if self.written is not None:
-            return self.written(batch, rate)
+            written: float = self.written(batch, rate)
+            return written
         with mixed_precision(batch.y.device.type):
             loss = batch_loss(self.network, batch, self.recipe)
         value: float = loss.item()
