@@ -146,7 +146,8 @@ def gathered(shuffle: Shuffle, blocks: Sequence[Block], name: str = "array") -> 
         arrays = block.arrays()
         for part, place, rows in shuffle.runs(block.first_row, len(block)):
             for field, array in arrays.items():
-                parts[part][field][place : place + len(rows)] = array[rows]
+                there = parts[part][field][place : place + len(rows)]
+                np.take(array, rows, axis=0, out=there, mode="clip")  # straight to its place
     shards = (
         ArrayShard(part * shuffle.part_rows, Block(part * shuffle.part_rows, **arrays), name)
         for part, arrays in enumerate(parts)
