@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,9 @@ matplotlib.use("agg")
 
 # scikit-learn skips one of its checks of estimators without this; scipy reads it on import.
 os.environ["SCIPY_ARRAY_API"] = "1"
+
+# A shell lets what it starts in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis draws the same examples in every run: a red test is red for everyone.
 # Its own clock is off, since CI machines stall.
