@@ -1,4 +1,4 @@
-// Ask for a line of memory before it is read.
+// One door to what compilers call prefetching.
 #pragma once
 
 namespace logloss::LOGLOSS_LEVEL {

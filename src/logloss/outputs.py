@@ -24,10 +24,10 @@ _kept: list[mmap.mmap] = []
 def blank(shape: int | tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an array of any content, to be filled.
 
-    The system clears memory when it is first touched: a third of the time that a loss and its
-    gradient take. So a large array begins at a huge page, and when the last view of it is gone
-    its memory is kept for the next array of its size: at most 256 MB in all, the latest first,
-    and marked so that the system takes it back whenever it is short of memory.
+    The system clears memory when it is first touched. So a large array begins at a huge page, and
+    when the last view of it is gone its memory is kept for the next array of its size: at most
+    256 MB in all, the latest first, and marked so that the system takes it back whenever it is
+    short of memory.
     """
     n_bytes = (shape if isinstance(shape, int) else math.prod(shape)) * np.dtype(dtype).itemsize
     if n_bytes < _LARGE or not _POSSIBLE:

@@ -64,7 +64,7 @@ _inside = threading.local()
 
 def _forget() -> None:
     """Leave the parent's threads behind: a forked child has none of them."""
-    global _pool  # noqa: PLW0603  (the one piece of state, replaced whole)
+    global _pool  # noqa: PLW0603  (replaced whole)
     _pool = _Pool()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,6 @@ class WrittenStep:
         self.held_out = fold_of_members(self.members)
         # the gradient that is cut is that of the members' sum
         self.longest = recipe.clip_norm * math.sqrt(self.members)
-        self.adamw: kernel.AdamW | None = None
 
     def _layer(self, layer: MemberLinear) -> kernel.DenseLayer:
         weight, bias = layer.weight, layer.bias
@@ -102,8 +102,6 @@ class WrittenStep:
             weighed = [self._weights(*column) for column in columns]
             weight = torch.cat([of_batch.flatten() for of_batch, _ in weighed])
             trained = [n for _, n in weighed]
-        if self.adamw is None:
-            self.adamw = self._adamw()
         return self.layers.train(
             self.adamw,
             rows.numbers.numpy(),
@@ -149,7 +147,7 @@ class WrittenStep:
                 torch.bmm(turned, slope, out=self.slope[self.network.linear])
             if found is not None and x_slope is not None:
                 self._backward_levels(torch.from_numpy(x_slope), found, slope)
-            self._update(rate)
+            self.adamw.step(rate, self.longest)
         return loss
 
     def _seen(self, batch: Rows, found: Tensor | None) -> Array:
@@ -199,13 +197,8 @@ class WrittenStep:
         rows = on_rows.reshape(self.members, len(found), -1)
         self.slope[network.embeddings].zero_().index_add_(1, found, rows)
 
-    def _update(self, rate: float) -> None:
-        """Clip the gradient, and let AdamW follow it."""
-        if self.adamw is None:
-            self.adamw = self._adamw()
-        self.adamw.step(rate, self.longest)
-
-    def _adamw(self) -> kernel.AdamW:
+    @cached_property
+    def adamw(self) -> kernel.AdamW:
         """Read the optimiser; what is not there yet begins as its own step would.
 
         All parameters count the steps together.
