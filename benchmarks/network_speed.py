@@ -53,6 +53,7 @@ def of_flights(n_rows: int) -> tuple[Array, Array]:
 def ours(X: Array, y: Array, hidden: tuple[int, ...], epochs: int) -> None:
     NetworkClassifier(
         hidden,
+        activation="relu",
         members=1,
         numbers="robust",
         linear=False,

@@ -90,9 +90,9 @@ class AdamW {
 // The layers of networks side by side, where their gradients go, and the room they compute in.
 class DenseLayers {
  public:
-  DenseLayers(const Kernels& kernels, int activation, std::vector<Tensor> weights,
-              std::vector<Tensor> biases, std::vector<OutputTensor> of_weights,
-              std::vector<OutputTensor> of_biases)
+  DenseLayers(const Kernels& kernels, const std::vector<int>& activations,
+              std::vector<Tensor> weights, std::vector<Tensor> biases,
+              std::vector<OutputTensor> of_weights, std::vector<OutputTensor> of_biases)
       : kernels_(kernels),
         weights_(std::move(weights)),
         biases_(std::move(biases)),
@@ -102,7 +102,6 @@ class DenseLayers {
     for (const Tensor& weight : weights_) {
       if (weight.ndim() != 3) throw nb::value_error("weights must have three axes");
     }
-    task_.activation = static_cast<Activation>(activation);
     task_.members = static_cast<std::ptrdiff_t>(weights_[0].shape(0));
     task_.real = type_of(weights_[0].dtype()) == Type::float32 ? Type::float32 : Type::float64;
     for (std::size_t k = 0; k < weights_.size(); ++k) {
@@ -114,6 +113,8 @@ class DenseLayers {
       layer.bias = values_of(biases_.at(k), task_.real, of_all);
       layer.of_weight = values_of(of_weights_.at(k), task_.real, of_all * layer.inputs);
       layer.of_bias = values_of(of_biases_.at(k), task_.real, of_all);
+      const bool is_last = k + 1 == weights_.size();
+      if (!is_last) layer.activation = static_cast<Activation>(activations.at(k));
       const bool fits = k == 0 || layer.inputs == task_.layers.back().units;
       if (!fits) throw nb::value_error("a layer must see what the one before it makes");
       task_.layers.push_back(layer);
@@ -217,9 +218,9 @@ void bind_networks(nb::module_& module) {
           "beta_mean"_a, "beta_square"_a, "epsilon"_a)
       .def("step", &AdamW::step, "rate"_a, "longest"_a, nb::call_guard<nb::gil_scoped_release>());
   nb::class_<DenseLayers>(module, "DenseLayers")
-      .def(nb::init<const Kernels&, int, std::vector<Tensor>, std::vector<Tensor>,
-                    std::vector<OutputTensor>, std::vector<OutputTensor>>(),
-           "kernels"_a, "activation"_a, "weights"_a, "biases"_a, "of_weights"_a, "of_biases"_a)
+      .def(nb::init<const Kernels&, const std::vector<int>&, std::vector<Tensor>,
+                    std::vector<Tensor>, std::vector<OutputTensor>, std::vector<OutputTensor>>(),
+           "kernels"_a, "activations"_a, "weights"_a, "biases"_a, "of_weights"_a, "of_biases"_a)
       .def("pass_rows", &DenseLayers::pass, "x"_a, "label"_a, "weights"_a, "positive_weight"_a,
            "gamma"_a, "scale"_a, "logits"_a, "residual"_a, "of_x"_a.none())
       .def("train", &DenseLayers::train, "adamw"_a, "x"_a, "picked"_a, "label"_a, "weights"_a,

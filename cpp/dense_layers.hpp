@@ -29,6 +29,7 @@ struct DenseLayer {
   const void* bias = nullptr;    // units
   void* of_weight = nullptr;     // gradients
   void* of_bias = nullptr;
+  Activation activation = Activation::relu;  // the last layer has none
 };
 
 // Networks of one form side by side, their members: the last layer is one logit wide.
@@ -36,7 +37,6 @@ struct DenseTask {
   std::ptrdiff_t members = 0;
   std::ptrdiff_t rows = 0;
   Type real = Type::float32;
-  Activation activation = Activation::relu;
   std::vector<DenseLayer> layers;
   const void* x = nullptr;  // rows × inputs, of each member or of all
   bool x_of_all = true;     // whether x has no axis of members

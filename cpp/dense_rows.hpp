@@ -36,9 +36,23 @@ template <Activation kActivation, class Real>
   if constexpr (kActivation == Activation::sigmoid) return unit * (1 - unit);
 }
 
+// Call `work` with the activation as a template argument, so that its loops know it.
+template <class Work>
+void with_activation(Activation activation, Work&& work) {
+  switch (activation) {
+    case Activation::tanh:
+      return work.template operator()<Activation::tanh>();
+    case Activation::sigmoid:
+      return work.template operator()<Activation::sigmoid>();
+    default:
+      return work.template operator()<Activation::relu>();
+  }
+}
+
 // One layer of one member in the room: rows filled up to whole registers, by zeros.
 template <class Real>
 struct RoomyLayer {
+  Activation activation;
   std::ptrdiff_t inputs, units, width;  // width: units, filled up
   Real* weight;                         // inputs × width
   Real* turned;                         // units × inputs, filled up
@@ -65,7 +79,7 @@ class Room {
     picked = take(kRun * padded(task.layers.front().inputs));
     for (const DenseLayer& layer : task.layers) {
       const std::ptrdiff_t inputs = padded(layer.inputs), width = padded(layer.units);
-      layers.push_back({layer.inputs, layer.units, width, take(inputs * width),
+      layers.push_back({layer.activation, layer.inputs, layer.units, width, take(inputs * width),
                         take(inputs * width), take(width), take(inputs * width), take(width),
                         take(kRun * width), take(kRun * width), take(kRun * inputs)});
     }
@@ -122,16 +136,18 @@ struct RowsOf {
   std::ptrdiff_t stride;
 };
 
-template <Activation kActivation, class Real>
+template <class Real>
 void forward(const RoomyLayer<Real>& layer, RowsOf<Real> x, std::ptrdiff_t n) {
   for (std::ptrdiff_t i = 0; i < n; ++i) {
     std::copy(layer.bias, layer.bias + layer.width, layer.values + i * layer.width);
   }
   add_product<Real>({x.at, x.stride, 1}, layer.weight, layer.width, n, layer.inputs, layer.units,
                     layer.values, layer.width);
-  for (std::ptrdiff_t i = 0; i < n * layer.width; ++i) {
-    layer.values[i] = activated<kActivation>(layer.values[i]);
-  }
+  with_activation(layer.activation, [&]<Activation kActivation> {
+    for (std::ptrdiff_t i = 0; i < n * layer.width; ++i) {
+      layer.values[i] = activated<kActivation>(layer.values[i]);
+    }
+  });
 }
 
 // Gradients by the weights, from those by the units before their activation.
@@ -178,17 +194,19 @@ void back_from_logits(const RoomyLayer<Real>& last, RowsOf<Real> x, std::ptrdiff
 }
 
 // Gradients by the units before the last layer.
-template <Activation kActivation, class Real>
+template <class Real>
 void back_from_logits_to_units(const RoomyLayer<Real>& last, const RoomyLayer<Real>& before,
                                std::ptrdiff_t n, const Real* __restrict residual) {
   const Real* const __restrict turned = last.turned;
-  for (std::ptrdiff_t i = 0; i < n; ++i) {
-    const Real* const __restrict values = before.values + i * before.width;
-    Real* const __restrict of_values = before.of_values + i * before.width;
-    for (std::ptrdiff_t j = 0; j < before.width; ++j) {
-      of_values[j] = residual[i] * turned[j] * slope_at<kActivation>(values[j]);
+  with_activation(before.activation, [&]<Activation kActivation> {
+    for (std::ptrdiff_t i = 0; i < n; ++i) {
+      const Real* const __restrict values = before.values + i * before.width;
+      Real* const __restrict of_values = before.of_values + i * before.width;
+      for (std::ptrdiff_t j = 0; j < before.width; ++j) {
+        of_values[j] = residual[i] * turned[j] * slope_at<kActivation>(values[j]);
+      }
     }
-  }
+  });
 }
 
 template <class Real>
@@ -203,14 +221,16 @@ void back_from_logits_to_inputs(const RoomyLayer<Real>& last, std::ptrdiff_t n,
 }
 
 // Gradients by units, from those by what the next layer sees of them.
-template <Activation kActivation, class Real>
+template <class Real>
 void back_to_values(const RoomyLayer<Real>& layer, const Real* __restrict of_activated,
                     std::ptrdiff_t n) {
   const Real* const __restrict values = layer.values;
   Real* const __restrict of_values = layer.of_values;
-  for (std::ptrdiff_t i = 0; i < n * layer.width; ++i) {
-    of_values[i] = of_activated[i] * slope_at<kActivation>(values[i]);
-  }
+  with_activation(layer.activation, [&]<Activation kActivation> {
+    for (std::ptrdiff_t i = 0; i < n * layer.width; ++i) {
+      of_values[i] = of_activated[i] * slope_at<kActivation>(values[i]);
+    }
+  });
 }
 
 // One run of rows of one member: where its values are.
@@ -223,17 +243,17 @@ struct Run {
   Real* of_x;
 };
 
-template <Activation kActivation, class Real>
+template <class Real>
 void run_forward(const Room<Real>& room, const Run<Real>& run) {
   RowsOf<Real> x = run.x;
   for (std::size_t k = 0; k + 1 < room.layers.size(); ++k) {
-    forward<kActivation>(room.layers[k], x, run.n);
+    forward(room.layers[k], x, run.n);
     x = {room.layers[k].values, room.layers[k].width};
   }
   add_logits(room.layers.back(), x, run.n, run.logits);
 }
 
-template <Activation kActivation, class Real>
+template <class Real>
 void run_back(const Room<Real>& room, const Run<Real>& run) {
   const std::vector<RoomyLayer<Real>>& layers = room.layers;
   const RoomyLayer<Real>& last = layers.back();
@@ -243,7 +263,7 @@ void run_back(const Room<Real>& room, const Run<Real>& run) {
   std::size_t k = layers.size() - 1;
   back_from_logits(last, seen_by(k), run.n, run.residual);
   if (k > 0) {
-    back_from_logits_to_units<kActivation>(last, layers[k - 1], run.n, run.residual);
+    back_from_logits_to_units(last, layers[k - 1], run.n, run.residual);
   } else if (run.of_x != nullptr) {
     back_from_logits_to_inputs(last, run.n, run.residual);
   }
@@ -251,7 +271,7 @@ void run_back(const Room<Real>& room, const Run<Real>& run) {
     back_to_weights(layers[k], seen_by(k), run.n);
     if (k == 0 && run.of_x == nullptr) break;
     back_to_inputs(layers[k], run.n);
-    if (k > 0) back_to_values<kActivation>(layers[k - 1], layers[k].of_inputs, run.n);
+    if (k > 0) back_to_values(layers[k - 1], layers[k].of_inputs, run.n);
   }
   if (run.of_x == nullptr) return;
   const RoomyLayer<Real>& first = layers.front();
@@ -307,8 +327,8 @@ RowsOf<Real> seen(const DenseTask& task, const Room<Real>& room, std::ptrdiff_t 
   return {room.picked, width};
 }
 
-template <Activation kActivation, class Real>
-double pass_dense(const DenseTask& task) {
+template <class Real>
+double pass_dense_as(const DenseTask& task) {
   ExactSum sum;
   Room<Real> room(task);
   const std::ptrdiff_t inputs = task.layers.front().inputs;
@@ -321,25 +341,13 @@ double pass_dense(const DenseTask& task) {
           seen(task, room, member, first, n), n, static_cast<Real*>(task.logits) + row,
           static_cast<Real*>(task.residual) + row,
           task.of_x == nullptr ? nullptr : static_cast<Real*>(task.of_x) + row * inputs};
-      run_forward<kActivation>(room, run);
+      run_forward(room, run);
       run_losses(task, member, first, run, sum);
-      run_back<kActivation>(room, run);
+      run_back(room, run);
     }
     room.store(task, member);
   }
   return sum.value();
-}
-
-template <class Real>
-double pass_dense_as(const DenseTask& task) {
-  switch (task.activation) {
-    case Activation::tanh:
-      return pass_dense<Activation::tanh, Real>(task);
-    case Activation::sigmoid:
-      return pass_dense<Activation::sigmoid, Real>(task);
-    default:
-      return pass_dense<Activation::relu, Real>(task);
-  }
 }
 
 }  // namespace logloss::LOGLOSS_LEVEL

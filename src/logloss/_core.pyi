@@ -121,7 +121,7 @@ class DenseLayers:
     def __init__(
         self,
         kernels: Kernels,
-        activation: int,
+        activations: list[int],
         weights: list[_Array],
         biases: list[_Array],
         of_weights: list[_Array],

@@ -37,8 +37,10 @@ def drawn(hidden, *, members=1, inputs=7, dtype=np.float64, seed=0):
     return [DenseLayer(w, b, np.full_like(w, np.nan), np.full_like(b, np.nan)) for w, b in weights]
 
 
-def both(layers, activation, *, n=300, x_of_all=True, pos_weight=1.0, gamma=0.0):
+def both(layers, *activations, n=300, x_of_all=True, pos_weight=1.0, gamma=0.0):
     """Evaluate here and by torch's graph; return losses and gradients of each."""
+    if len(activations) == 1:
+        activations *= len(layers) - 1
     members, inputs = layers[0].weight.shape[:2]
     dtype = layers[0].weight.dtype
     draw = np.random.default_rng(1)
@@ -47,7 +49,7 @@ def both(layers, activation, *, n=300, x_of_all=True, pos_weight=1.0, gamma=0.0)
     start = draw.normal(size=(members, n)).astype(dtype)
     logits, residual = start.copy(), np.full_like(start, np.nan)
     x_gradient = np.full((members, n, inputs), np.nan, dtype)
-    total = DenseLayers(layers, activation).evaluate(
+    total = DenseLayers(layers, activations).evaluate(
         x if len(x) > 1 else x[0],
         y,
         weight,
@@ -63,7 +65,7 @@ def both(layers, activation, *, n=300, x_of_all=True, pos_weight=1.0, gamma=0.0)
     units = seen
     for k in range(len(layers)):
         units = torch.baddbmm(parts[2 * k + 1], units, parts[2 * k])
-        units = getattr(torch, activation)(units) if k + 1 < len(layers) else units
+        units = getattr(torch, activations[k])(units) if k + 1 < len(layers) else units
     scores = units.squeeze(-1) + torch.tensor(start)
     scores.retain_grad()
     loss = logloss.torch.binary_cross_entropy_with_logits(
@@ -96,6 +98,11 @@ def test_activations_are_those_of_torch(activation):
     agree(*both(drawn((20, 9)), activation), 1e-13)
 
 
+@pytest.mark.parametrize("activations", list(itertools.permutations(kernel.DENSE_ACTIVATIONS, 2)))
+def test_each_layer_has_its_own_activation(activations):
+    agree(*both(drawn((20, 9)), *activations), 1e-13)
+
+
 @pytest.mark.parametrize("activation", kernel.DENSE_ACTIVATIONS)
 def test_float32_keeps_its_digits(activation):
     agree(*both(drawn((40, 17), dtype=np.float32), activation), 1e-5)
@@ -124,7 +131,7 @@ def trained(layers, x, batches):
     ]
     adamw = AdamW(parameters, np.zeros(1, np.float32), (0.9, 0.99), 1e-8)
     options = {"pos_weight": 1.0, "gamma": 0.0, "longest": 1.0}
-    losses = DenseLayers(layers, "tanh").train(adamw, x, batches, **options)
+    losses = DenseLayers(layers, ["tanh"] * (len(layers) - 1)).train(adamw, x, batches, **options)
     return losses, [slope.copy() for _, slope in arrays]
 
 
@@ -137,7 +144,7 @@ def test_rows_are_picked_as_if_they_had_been_taken(n, inputs):
     y, weight = draw.integers(0, 2, n).astype(float), draw.random((2, n))
     batches = Batches(rows, y, weight.ravel(), np.array([n]), np.array([n]), np.zeros(1))
     losses, slopes = trained(layers, x, batches)
-    total = DenseLayers(layers, "tanh").evaluate(
+    total = DenseLayers(layers, ["tanh"] * (len(layers) - 1)).evaluate(
         x[rows],
         y,
         weight,
@@ -179,9 +186,9 @@ def test_a_number_that_is_none_makes_the_loss_none():
 
 def test_layers_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="one before it"):
-        DenseLayers([*drawn((3,))[:1], *drawn((4,))[1:]], "relu")
+        DenseLayers([*drawn((3,))[:1], *drawn((4,))[1:]], ["relu"])
     with pytest.raises(ValueError, match="one wide"):
-        DenseLayers(drawn((3,))[:1], "relu")
+        DenseLayers(drawn((3,))[:1], [])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

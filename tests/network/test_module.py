@@ -1,6 +1,7 @@
 """The module: what it says at first, what its parts do, that it is an ordinary one."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -132,6 +133,29 @@ def test_an_architecture_survives_the_trip_through_plain_names():
     assert Architecture.from_dict(one.to_dict()) == one
 
 
+@pytest.mark.parametrize(
+    ("hidden", "activation", "resolved"),
+    [
+        ((), None, ()),
+        ((7,), None, ("relu",)),
+        ((7, 5, 3), None, ("relu", "relu", "tanh")),
+        ((7, 5), "gelu", ("gelu", "gelu")),
+        ((7, 5), ("tanh", "silu"), ("tanh", "silu")),
+    ],
+)
+def test_each_layer_has_an_activation(hidden, activation, resolved):
+    made = Architecture(hidden=hidden, activation=activation)
+    assert made.activations == resolved
+    assert Architecture.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    module = TableNetwork(made, Robust.learn(np.ones((2, 1)), np.ones(2)))
+    assert [type(layer.activation) for layer in module.hidden] == [ACTIVATIONS[n] for n in resolved]
+
+
+def test_files_with_one_activation_for_all_layers_are_read():
+    record = {**Architecture(hidden=(4, 4)).to_dict(), "activation": "relu"}
+    assert Architecture.from_dict(record).activations == ("relu", "relu")
+
+
 @pytest.mark.parametrize("record", [{}, {"levels": 3}, {"levels": [], "hidden": [1], "depth": 2}])
 def test_a_damaged_architecture_is_refused(record):
     with pytest.raises(ModelError, match="architecture cannot be read"):
@@ -142,6 +166,9 @@ def test_a_damaged_architecture_is_refused(record):
     "option",
     [
         {"activation": "softmax"},
+        {"activation": ("relu",)},
+        {"activation": ("relu", "softmax")},
+        {"activation": 3},
         {"normalization": "batch"},
         {"numbers": "raw"},
         {"members": 0},

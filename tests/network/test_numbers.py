@@ -87,6 +87,15 @@ def test_pieces_rise_from_nothing_to_all_in_order(rows):
     assert (np.diff(passed, axis=1) <= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("n_rows", "n_columns", "pieces"),
+    [(50, 1, 4), (900, 1, 9), (900, 3, 9), (5000, 1, 16), (3000, 20, 6), (20_000, 50, 10)],
+)
+def test_columns_share_the_pieces_that_rows_can_fill(n_rows, n_columns, pieces):
+    X = np.random.default_rng(0).normal(size=(n_rows, n_columns))
+    assert Piecewise.learn(X, np.ones(n_rows)).n_encoded == pieces * n_columns
+
+
 def test_pieces_without_a_width_are_left_out(rows):
     module = Piecewise.learn(rows, np.ones(len(rows)))
     assert module.n_encoded == 5 + 5 + 1

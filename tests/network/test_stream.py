@@ -121,7 +121,7 @@ def test_arrays_of_several_parts_are_learned_from():
     X = draw.normal(size=(70_000, 2))
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
     order = np.argsort(y, kind="stable")  # sorted rows, of which every part has its share
-    network = NetworkClassifier((8,), quality="fast", epochs=3, random_state=0)
+    network = NetworkClassifier((8,), quality="fast", epochs=3, weight_decay=0.01, random_state=0)
     network.fit(X[order], y[order])
     assert network.validation_loss_[-1] < 0.25
 

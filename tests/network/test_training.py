@@ -11,9 +11,11 @@ from logloss.design.block import Block
 from logloss.design.shuffled import gathered
 from logloss.errors import ArgumentError, ConvergenceWarning
 from logloss.network.fit import SMALL, fit_network, logits_of
-from logloss.network.module import Architecture
+from logloss.network.module import Architecture, TableNetwork
+from logloss.network.numbers import Robust
 from logloss.network.recipe import Recipe
 from logloss.network.stream import NOT_HELD_OUT, Survey, folds
+from logloss.network.training import adamw
 from logloss.rows.shuffle import Shuffle
 
 SMALL_NET = Architecture(hidden=(8,), members=2)
@@ -48,6 +50,21 @@ def test_the_rate_warms_up_and_falls_along_a_cosine():
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0.0)
     assert np.all(np.diff(rates[10:]) < 1e-15)
+
+
+def test_what_is_learned_of_single_levels_and_biases_do_not_decay():
+    made = Architecture(levels=(3,), hidden=(4, 4), normalization="layer")
+    network = TableNetwork(made, Robust.learn(np.ones((2, 1)), np.ones(2)))
+    decaying, free = adamw(network, Recipe(weight_decay=0.5)).param_groups
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    assert (decaying["weight_decay"], free["weight_decay"]) == (0.5, 0.0)
+    assert {names[parameter] for parameter in decaying["params"]} == {
+        "hidden.0.linear.weight",
+        "hidden.1.linear.weight",
+        "output.weight",
+        "linear",
+    }
+    assert len(names) == len(decaying["params"]) + len(free["params"])
 
 
 @pytest.mark.parametrize("n_rows", [1, 255, 256, 257, 383, 385, 1000])
@@ -177,13 +194,13 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
 
 @pytest.mark.parametrize("option", [{"pos_weight": 8.0}, {"gamma": 2.0}])
 def test_probabilities_are_corrected_after_other_losses(option):
-    rows = table(2000)
-    found = fitted(rows, Architecture(hidden=(16,), members=2), **option)
+    rows, made = table(2000), Architecture(hidden=(16,), members=2)
+    found = fitted(rows, made, **option)
     raw = logits_of(found.network, rows.numbers)
     said = found.recalibration(raw)
     loss = [
         binary_cross_entropy_with_logits(rows.y, z, sample_weight=rows.weight)
-        for z in (raw, said, logits_of(fitted(rows).network, rows.numbers))
+        for z in (raw, said, logits_of(fitted(rows, made).network, rows.numbers))
     ]
     assert loss[1] < loss[0] - 0.02
     assert abs(loss[1] - loss[2]) < 0.02

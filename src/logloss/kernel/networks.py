@@ -120,14 +120,14 @@ class DenseLayers:
     ----------
     layers : sequence of DenseLayer
         The last is one unit wide, and has no activation.
-    activation : {"relu", "tanh", "sigmoid"}
+    activations : sequence of {"relu", "tanh", "sigmoid"}
+        Of each layer but the last.
     """
 
-    def __init__(self, layers: Sequence[DenseLayer], activation: str) -> None:
-        number = DENSE_ACTIVATIONS.index(activation)
+    def __init__(self, layers: Sequence[DenseLayer], activations: Sequence[str]) -> None:
         self._layers = _core.DenseLayers(
             level.KERNELS,
-            number,
+            [DENSE_ACTIVATIONS.index(name) for name in activations],
             [layer.weight for layer in layers],
             [layer.bias for layer in layers],
             [layer.weight_gradient for layer in layers],

@@ -48,8 +48,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     hidden : int or sequence of int, default=(64, 64)
         Units of each hidden layer.
-    activation : {"relu", "sigmoid", "tanh", "gelu", "silu"}, default="relu"
-        The bend of the hidden units.
+    activation : {"relu", "sigmoid", "tanh", "gelu", "silu"} or sequence of them, optional
+        The bend of the hidden units: of all layers, or of each.  By default relu, and tanh in
+        the last of several layers.
     quality : {"fast", "default", "best"}, default="default"
         How many members there are, and how many epochs, where it is not said: one member,
         eight, or thirty-two.
@@ -69,7 +70,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Whether the logit has a linear term, u, beside the hidden layers.
     learning_rate : float, default=2e-3
         Largest rate of AdamW; it is reached after a warm-up and falls along a cosine.
-    weight_decay : float, default=1e-2
+    weight_decay : float, default=1.5
         Share of a weight that a step of rate 1 takes away; biases are free of it.
     batch_size : int, optional
         Rows of a step; by default a fiftieth of the rows, from 128 to 1,024.
@@ -168,7 +169,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         hidden: int | Sequence[int] = (64, 64),
         *,
-        activation: str = "relu",
+        activation: str | Sequence[str] | None = None,
         quality: str = "default",
         members: int | None = None,
         numbers: str = "both",
@@ -177,7 +178,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         residual: bool = False,
         linear: bool = True,
         learning_rate: float = 2e-3,
-        weight_decay: float = 1e-2,
+        weight_decay: float = 1.5,
         batch_size: int | None = None,
         epochs: int | None = None,
         patience: int = 16,

@@ -6,7 +6,7 @@ Here are the architecture and its first weights.  Nothing here knows a loss or a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 #: Spread of the first embeddings: levels differ from the start, and less than numbers do.
-_FIRST_EMBEDDING = 0.1
+_FIRST_EMBEDDING = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,10 @@ class Architecture:
         For each code column, its number of levels.
     hidden : tuple of int
         Units of each hidden layer.
-    activation : {"sigmoid", "tanh", "relu", "gelu", "silu"}
-        The bend of the hidden units.
+    activation : {"sigmoid", "tanh", "relu", "gelu", "silu"}, tuple of them, or None
+        The bend of the hidden units: of all layers, or of each; kept as one for each.  None is
+        relu, and tanh in the last of several layers: it bends where the first ones have folded,
+        and bounds what a row far away can say.
     dropout : float
         Share of hidden units that are silent in a step of training, in [0, 1).
     normalization : {"layer", None}
@@ -64,7 +66,7 @@ class Architecture:
 
     levels: tuple[int, ...] = ()
     hidden: tuple[int, ...] = (64, 64)
-    activation: str = "relu"
+    activation: str | tuple[str, ...] | None = None
     dropout: float = 0.0
     normalization: str | None = None
     residual: bool = False
@@ -74,15 +76,16 @@ class Architecture:
     numbers: str = "both"
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("activation", tuple(ACTIVATIONS)),
-            ("normalization", ("layer", None)),
-            ("numbers", tuple(NUMBERS)),
+        object.__setattr__(self, "activation", _for_each(self.activation, len(self.hidden)))
+        for name, known, values in (
+            ("activation", tuple(ACTIVATIONS), self.activations),
+            ("normalization", ("layer", None), (self.normalization,)),
+            ("numbers", tuple(NUMBERS), (self.numbers,)),
         ):
-            value = getattr(self, name)
-            if value not in known:
-                listed = ", ".join(map(repr, known))
-                raise ArgumentError(f"{name} must be one of {listed}; got {value!r}")
+            for value in values:
+                if value not in known:
+                    listed = ", ".join(map(repr, known))
+                    raise ArgumentError(f"{name} must be one of {listed}; got {value!r}")
         for name in ("embedding", "members"):
             if getattr(self, name) < 1:
                 raise ArgumentError(f"{name} must be at least 1; got {getattr(self, name)!r}")
@@ -90,6 +93,12 @@ class Architecture:
             raise ArgumentError(f"hidden must hold numbers of at least 1; got {self.hidden!r}")
         if not 0 <= self.dropout < 1:
             raise ArgumentError(f"dropout must be in [0, 1); got {self.dropout!r}")
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The bend of each hidden layer."""
+        assert isinstance(self.activation, tuple), "it was resolved when this was made"
+        return self.activation
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers and names."""
@@ -105,6 +114,20 @@ class Architecture:
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the network's architecture cannot be read: {error!r}") from error
+
+
+def _for_each(activation: str | Sequence[str] | None, n_layers: int) -> tuple[str, ...]:
+    """Return an activation for each hidden layer."""
+    if activation is None and n_layers > 1:
+        return ("relu",) * (n_layers - 1) + ("tanh",)
+    if activation is None or isinstance(activation, str):
+        return (activation or "relu",) * n_layers
+    if not isinstance(activation, Sequence) or len(activation) != n_layers:
+        raise ArgumentError(
+            f"activation must be one name, or one for each of {n_layers} hidden layers; "
+            f"got {activation!r}"
+        )
+    return tuple(activation)
 
 
 class MemberLinear(nn.Module):  # type: ignore[misc]
@@ -140,14 +163,14 @@ class MemberNorm(nn.Module):  # type: ignore[misc]
 class HiddenLayer(nn.Module):  # type: ignore[misc]
     """Linear, normalised, bent, with dropout; added to its input where it is residual."""
 
-    def __init__(self, architecture: Architecture, n_in: int, width: int) -> None:
+    def __init__(self, architecture: Architecture, n_in: int, width: int, activation: str) -> None:
         super().__init__()
         members = architecture.members
         self.linear = MemberLinear(members, n_in, width)
         self.norm = (
             MemberNorm(members, width) if architecture.normalization == "layer" else nn.Identity()
         )
-        self.activation = ACTIVATIONS[architecture.activation]()
+        self.activation = ACTIVATIONS[activation]()
         self.dropout = nn.Dropout(architecture.dropout) if architecture.dropout else nn.Identity()
         self.residual = architecture.residual and n_in == width
 
@@ -216,8 +239,8 @@ class TableNetwork(nn.Module):  # type: ignore[misc]
                 torch.zeros(members, starts[-1], 1), requires_grad=architecture.linear
             )
         layers = []
-        for units in architecture.hidden:
-            layers.append(HiddenLayer(architecture, width, units))
+        for units, activation in zip(architecture.hidden, architecture.activations, strict=True):
+            layers.append(HiddenLayer(architecture, width, units, activation))
             width = units
         self.hidden = nn.Sequential(*layers)
         self.output = MemberLinear(members, width, 1)

@@ -24,9 +24,12 @@ _TILE_ROWS, _TILE_NUMBERS, _FEWEST_TILE_ROWS = 4096, 1 << 21, 256
 #: Knots of a quantile map, which is to follow the distribution.
 _QUANTILE_KNOTS = 64
 
-#: Pieces of a piecewise map: one for every hundred rows, within bounds, since a layer has
-#: weights for each.
-_ROWS_PER_PIECE, _FEWEST_PIECES, _MOST_PIECES = 100, 2, 16
+#: Pieces of a piecewise map: one for so many rows, within bounds.
+_ROWS_PER_PIECE, _FEWEST_PIECES, _MOST_PIECES = 100, 4, 16
+
+#: Pieces of all columns together, since a layer has weights for each: at least so many, or one
+#: for so many rows.
+_PIECES_IN_ALL, _ROWS_PER_PIECE_IN_ALL = 128, 40
 
 
 class Robust(nn.Module):  # type: ignore[misc]
@@ -174,7 +177,9 @@ class Piecewise(nn.Module):  # type: ignore[misc]
     @classmethod
     def learn(cls, X: FloatArray, weight: FloatArray) -> Piecewise:
         """Learn from rows (n, p) and their weights (n,), all positive."""
-        n_pieces = int(max(weight.sum(), len(X))) // _ROWS_PER_PIECE
+        n_rows, n_columns = int(max(weight.sum(), len(X))), max(1, X.shape[1])
+        in_all = max(_PIECES_IN_ALL, n_rows // _ROWS_PER_PIECE_IN_ALL)
+        n_pieces = min(n_rows // _ROWS_PER_PIECE, in_all // n_columns)
         n_pieces = min(max(n_pieces, _FEWEST_PIECES), _MOST_PIECES)
         knots = _quantiles(X, weight, np.linspace(0, 1, n_pieces + 1)).T
         start, per_unit = _pieces_between(knots)

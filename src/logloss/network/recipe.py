@@ -19,7 +19,8 @@ class Recipe:
     learning_rate : float
         Largest rate of AdamW; it is reached after the warm-up and falls along a cosine.
     weight_decay : float
-        Share of a weight that a step of rate 1 takes away; biases are free of it.
+        Share of a weight of the layers and of the linear term that a step of rate 1 takes away;
+        biases and what is learned of single levels are free of it.
     batch_size : int or None
         Rows of a step; None is a fiftieth of the rows, from 128 to 1,024.
     epochs : int
@@ -46,13 +47,13 @@ class Recipe:
     """
 
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 1.5
     batch_size: int | None = None
     epochs: int = 100
     min_steps: int = 400
     most_steps: int | None = None
     patience: int = 16
-    warm_up: float = 0.05
+    warm_up: float = 0.02
     clip_norm: float = 1.0
     pos_weight: float = 1.0
     gamma: float = 0.0

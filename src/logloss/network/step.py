@@ -44,7 +44,7 @@ class WrittenStep:
         trained = (p for p in network.parameters() if p.requires_grad)
         self.slope = {p: torch.zeros_like(p, requires_grad=False) for p in trained}
         layers = (*(layer.linear for layer in network.hidden), network.output)
-        self.layers = kernel.DenseLayers([self._layer(layer) for layer in layers], made.activation)
+        self.layers = kernel.DenseLayers(list(map(self._layer, layers)), made.activations)
         self.held_out = fold_of_members(self.members)
         # the gradient that is cut is that of the members' sum
         self.longest = recipe.clip_norm * math.sqrt(self.members)
@@ -59,7 +59,7 @@ class WrittenStep:
         """Say whether the gradients of such a network are written out here."""
         made = network.architecture
         return (
-            made.activation in kernel.DENSE_ACTIVATIONS
+            all(name in kernel.DENSE_ACTIVATIONS for name in made.activations)
             and made.normalization is None
             and not made.residual
             and not made.dropout

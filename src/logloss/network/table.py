@@ -109,4 +109,5 @@ def fit_encoded(
 def _words(network: TableNetwork) -> str:
     made = network.architecture
     layers = "-".join(map(str, made.hidden)) or "no"
-    return f"{made.members} × {layers} hidden units ({made.activation})"
+    bends = ", ".join(dict.fromkeys(made.activations)) or "linear"
+    return f"{made.members} × {layers} hidden units ({bends})"

@@ -33,6 +33,9 @@ FloatArray = npt.NDArray[np.float64]
 #: A temperature is learned from no more rows held out than these, or a part beyond.
 _CALIBRATED_ON = 1 << 18
 
+#: Ends of the names of parameters that do not decay.
+_FREE_OF_DECAY = ("bias", "gain", "shift", "embeddings", "level_effects")
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -291,12 +294,16 @@ def train(
 
 
 def adamw(network: TableNetwork, recipe: Recipe) -> torch.optim.AdamW:
-    """Return the optimiser: decay for what is multiplied with inputs, none for biases."""
+    """Return the optimiser: decay for what is multiplied with inputs, none for the rest.
+
+    The rest are biases, and what is learned of single levels: those of few rows would decay in
+    all the steps that do not meet them.
+    """
     free: list[Tensor] = []
     decaying: list[Tensor] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            free_of_it = name.endswith(("bias", "gain", "shift"))
+            free_of_it = name.endswith(_FREE_OF_DECAY)
             (free if free_of_it else decaying).append(parameter)
     groups = [
         {"params": decaying, "weight_decay": recipe.weight_decay},
