@@ -141,6 +141,7 @@ def test_an_architecture_survives_the_trip_through_plain_names():
         ((7, 5, 3), None, ("relu", "relu", "tanh")),
         ((7, 5), "gelu", ("gelu", "gelu")),
         ((7, 5), ("tanh", "silu"), ("tanh", "silu")),
+        ((7, 5), ["tanh", "silu"], ("tanh", "silu")),
     ],
 )
 def test_each_layer_has_an_activation(hidden, activation, resolved):

@@ -39,7 +39,7 @@ class Architecture:
         For each code column, its number of levels.
     hidden : tuple of int
         Units of each hidden layer.
-    activation : {"sigmoid", "tanh", "relu", "gelu", "silu"}, tuple of them, or None
+    activation : {"sigmoid", "tanh", "relu", "gelu", "silu"}, sequence of them, or None
         The bend of the hidden units: of all layers, or of each; kept as one for each.  None is
         relu, and tanh in the last of several layers: it bends where the first ones have folded,
         and bounds what a row far away can say.
@@ -66,7 +66,7 @@ class Architecture:
 
     levels: tuple[int, ...] = ()
     hidden: tuple[int, ...] = (64, 64)
-    activation: str | tuple[str, ...] | None = None
+    activation: str | Sequence[str] | None = None
     dropout: float = 0.0
     normalization: str | None = None
     residual: bool = False

@@ -40,11 +40,10 @@ def checked_options(estimator: NetworkClassifier) -> tuple[Architecture, Recipe]
     widths = (hidden,) if isinstance(hidden, Integral) else tuple(hidden)
     if not all(isinstance(width, Integral) and int(width) > 0 for width in widths):
         raise ArgumentError(f"hidden must be whole numbers of at least 1, not {hidden!r}")
-    activation: Any = estimator.activation
     members, epochs, batch_size = estimator.members, estimator.epochs, estimator.batch_size
     architecture = Architecture(
         hidden=tuple(map(int, widths)),
-        activation=tuple(activation) if isinstance(activation, list) else activation,
+        activation=estimator.activation,
         dropout=float(estimator.dropout),
         normalization=estimator.normalization,
         residual=bool(estimator.residual),
