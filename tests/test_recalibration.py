@@ -190,3 +190,14 @@ def test_a_temperature_out_of_range_is_refused(temperature):
 def test_a_focal_option_out_of_range_is_refused(option):
     with pytest.raises(ArgumentError, match=next(iter(option))):
         FocalCorrection(**option)
+
+
+def test_a_prior_holds_few_rows_that_are_told_apart():
+    y, z = np.array([0.0, 1.0] * 6), np.array([-2.0, 2.0] * 6)
+    assert Temperature.learn(y, z).temperature == pytest.approx(1 / 8)
+    assert 0.4 < Temperature.learn(y, z, spread=0.5).temperature < 1
+    draw = np.random.default_rng(5)
+    logits = draw.normal(size=4000)
+    many = draw.random(4000) < logloss.sigmoid(2 * logits)
+    free, held = (Temperature.learn(many, logits, spread=s).temperature for s in (np.inf, 0.5))
+    assert held == pytest.approx(free, rel=0.02)

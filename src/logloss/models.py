@@ -413,7 +413,7 @@ class NetworkModel(Model):
     Attributes
     ----------
     predictor : NetworkPredictor
-        The network.
+        The network, and the line beside it.
     fit_summary : NetworkSummary
         How it was trained; `summary()` returns it.
     recalibration : Chain
@@ -433,7 +433,7 @@ class NetworkModel(Model):
     def _graph(self) -> Graph:
         from logloss.network.export import network_graph
 
-        return network_graph(self.predictor.network, self.recalibration)
+        return network_graph(self.predictor, self.recalibration)
 
     def _size(self) -> str:
         return files.counted(self.fit_summary.n_parameters, "weight")

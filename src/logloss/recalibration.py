@@ -160,6 +160,8 @@ class Temperature:
         y_true: npt.ArrayLike,
         logits: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
+        *,
+        spread: float = math.inf,
     ) -> Self:
         """Find the temperature of least log loss, between 1/8 and 8.
 
@@ -171,6 +173,10 @@ class Temperature:
             What it says of them; finite.
         sample_weight : array-like of shape (n,), optional
             Not negative.
+        spread : float, default=inf
+            Standard deviation of a normal prior on 1/temperature, about 1: what is known before
+            the rows are seen, so that a few that happen to be told apart do not say that all
+            others will be.
 
         Examples
         --------
@@ -187,6 +193,7 @@ class Temperature:
         for _ in range(60):
             factor = (low + high) / 2
             slope = float(weight @ (z * (kernel.sigmoid(factor * z) - y)))
+            slope += (factor - 1) / spread**2
             low, high = (factor, high) if slope < 0 else (low, factor)
         return cls(2 / (low + high))
 

@@ -54,6 +54,15 @@ def test_a_network_classifier(tmp_path, numbers, activation, normalization):
     np.testing.assert_allclose(probability, network.predict_proba(X)[:, 1], atol=1e-5)
 
 
+def test_a_network_with_a_line_beside_it(tmp_path):
+    y = (np.random.default_rng(3).random(200) < logloss.sigmoid(X[:, 0])).astype(int)
+    network = NetworkClassifier(epochs=3, random_state=0).fit(X, y)
+    assert network.line_ is not None
+    network.to_onnx(tmp_path / "m.onnx")
+    logit, _ = said(tmp_path / "m.onnx", numbers=X)
+    np.testing.assert_allclose(logit, network.decision_function(X), atol=1e-5)
+
+
 def encoded(model, table):
     (batch,) = model.open(table).blocks()
     block = model.design.encode(Batch(0, batch.table))

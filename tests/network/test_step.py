@@ -11,7 +11,7 @@ from logloss.network.fit import first_network
 from logloss.network.module import Architecture
 from logloss.network.recipe import Recipe
 from logloss.network.step import WrittenStep
-from logloss.network.stream import folds_of, part_of
+from logloss.network.stream import folds, folds_of, part_of
 from logloss.network.training import adamw, batch_loss, mixed_precision, take_step
 
 CASES = {
@@ -42,8 +42,8 @@ def drawn(architecture):
     with torch.no_grad():  # an output of zeros would hide what comes before it
         network.output.weight.normal_()
     n_folds = folds_of(architecture.members) if architecture.members > 1 else 5
-    options = {"scale": weight.mean(), "n_folds": n_folds, "seed": 0, "encoded": True}
-    return network, part_of(block, network, **options).rows
+    fold = folds(y, n_folds, architecture.members, 0)
+    return network, part_of(block, fold, network, scale=weight.mean(), encoded=True).rows
 
 
 @pytest.mark.parametrize("case", CASES)

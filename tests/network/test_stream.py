@@ -18,7 +18,7 @@ import torch
 import logloss
 from logloss import NetworkClassifier
 from logloss.cli import main
-from logloss.design.block import Block
+from logloss.design.block import Block, Layout
 from logloss.design.shuffled import gathered
 from logloss.errors import ArgumentError, ConvergenceWarning
 from logloss.network.fit import first_network, fit_network
@@ -27,6 +27,9 @@ from logloss.network.numbers import NUMBERS
 from logloss.network.recipe import Recipe
 from logloss.network.stream import Stream, survey
 from logloss.rows.shuffle import Shuffle
+
+#: Of the columns of `block`.
+LAYOUT = Layout(("a", "b", "c"), (("d=0", "d=1", "d=2"),))
 
 #: Rows of two parts; 28 bytes each, once encoded.
 N_ROWS = 120_000
@@ -50,13 +53,14 @@ def trained(room, *, members=2, numbers="piecewise", checkpoint=None):
     rows = block()
     found = fit_network(
         gathered(Shuffle(1, len(rows), 200), [rows]),
+        LAYOUT,
         Architecture(levels=(3,), hidden=(8,), members=members, dropout=0.1, numbers=numbers),
         Recipe(epochs=3, min_steps=1, batch_size=40),
         seed=1,
         room=room,
         checkpoint=checkpoint,
     )
-    return bits(found.network), found.training.history
+    return bits(found.predictor.network), found.training.history
 
 
 @pytest.mark.parametrize("members", [1, 3])
@@ -107,6 +111,7 @@ def test_a_part_whose_rows_have_no_weight_is_passed_over():
     rows.weight[dealt == 2] = 0
     found = fit_network(
         gathered(Shuffle(1, len(rows), 200), [rows]),
+        LAYOUT,
         Architecture(levels=(3,), hidden=(4,), members=2),
         Recipe(epochs=2, min_steps=1),
         seed=1,

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from logloss import binary_cross_entropy_with_logits, entropy
-from logloss.design.block import Block
+from logloss.design.block import Block, Layout
 from logloss.design.shuffled import gathered
 from logloss.errors import ArgumentError, ConvergenceWarning
-from logloss.network.fit import SMALL, fit_network, logits_of
+from logloss.network.fit import SMALL, fit_network
 from logloss.network.module import Architecture, TableNetwork
 from logloss.network.numbers import Robust
+from logloss.network.predictor import logits_of
 from logloss.network.recipe import Recipe
 from logloss.network.stream import NOT_HELD_OUT, Survey, folds
 from logloss.network.training import adamw
@@ -36,6 +37,7 @@ def fitted(rows=None, architecture=SMALL_NET, seed=0, most_rows=65_536, **option
     levels = tuple(int(codes.max()) + 1 for codes in rows.codes.T)
     return fit_network(
         gathered(Shuffle(seed, len(rows), most_rows), [rows]),
+        Layout(("a", "b"), tuple(tuple(map(str, range(n))) for n in levels)),
         replace(architecture, levels=levels),
         Recipe(**recipe),
         seed=seed,
@@ -114,7 +116,15 @@ def test_one_member_holds_out_its_share():
     assert (fold == 0).sum() == 20
 
 
-@pytest.mark.parametrize(("rarer", "fraction"), [(15, 0.15), (20, 0.0)])
+@pytest.mark.parametrize(("rarer", "n_folds"), [(20, 8), (8, 8), (7, 7), (4, 4)])
+def test_each_fold_has_a_row_of_both_classes(rarer, n_folds):
+    found = Survey((40,), 40.0, 1.0 * rarer, rarer, np.empty(0)).n_folds(8, 0.15)
+    fold = folds((np.arange(40) < rarer) * 1.0, found, 8, 0)
+    assert found == n_folds
+    assert np.unique(fold[:rarer]).tolist() == np.unique(fold[rarer:]).tolist() == [*range(n_folds)]
+
+
+@pytest.mark.parametrize(("rarer", "fraction"), [(3, 0.15), (20, 0.0)])
 def test_nothing_is_held_out_of_few_rows_or_where_it_is_not_wanted(rarer, fraction):
     found = Survey((40,), 40.0, 1.0 * rarer, rarer, np.empty(0))
     assert found.n_folds(8, fraction) == 0
@@ -144,8 +154,8 @@ def test_the_weights_kept_are_those_of_the_best_validation_loss():
     assert found.training.status == "early stopping"
     assert found.training.best_epoch == int(np.argmin(losses))
     assert len(losses) == found.training.best_epoch + 11
-    logits, y, weight = found.training.held_out
-    kept = binary_cross_entropy_with_logits(y, logits, sample_weight=weight)
+    rows = found.training.held_out
+    kept = binary_cross_entropy_with_logits(rows.y, rows.logits, sample_weight=rows.weight)
     assert kept == pytest.approx(min(losses), rel=1e-12)
 
 
@@ -160,7 +170,7 @@ def test_without_rows_held_out_the_last_weights_are_kept():
 def test_the_same_seed_gives_the_same_bits_and_another_one_others():
     rows = table(levels=(3,))
     bits = [
-        logits_of(found.network, rows.numbers, rows.codes).tobytes()
+        logits_of(found.predictor.network, rows.numbers, rows.codes).tobytes()
         for found in (fitted(rows, seed=s, epochs=5, min_steps=1) for s in (1, 1, 2))
     ]
     assert bits[0] == bits[1] != bits[2]
@@ -176,7 +186,7 @@ def test_the_bits_do_not_depend_on_the_number_of_threads():
             assert torch.get_num_threads() == n_threads
         finally:
             torch.set_num_threads(before)
-        bits.append([p.numpy(force=True).tobytes() for p in found.network.parameters()])
+        bits.append([p.numpy(force=True).tobytes() for p in found.predictor.network.parameters()])
     assert bits[0] == bits[1]
 
 
@@ -188,7 +198,8 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
         fitted(some, epochs=3, min_steps=1) for some in (replace(rows, weight=weight), part)
     )
     np.testing.assert_array_equal(
-        logits_of(one.network, rows.numbers), logits_of(other.network, rows.numbers)
+        logits_of(one.predictor.network, rows.numbers),
+        logits_of(other.predictor.network, rows.numbers),
     )
 
 
@@ -196,11 +207,11 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there():
 def test_probabilities_are_corrected_after_other_losses(option):
     rows, made = table(2000), Architecture(hidden=(16,), members=2)
     found = fitted(rows, made, **option)
-    raw = logits_of(found.network, rows.numbers)
+    raw = logits_of(found.predictor.network, rows.numbers)
     said = found.recalibration(raw)
     loss = [
         binary_cross_entropy_with_logits(rows.y, z, sample_weight=rows.weight)
-        for z in (raw, said, logits_of(fitted(rows, made).network, rows.numbers))
+        for z in (raw, said, logits_of(fitted(rows, made).predictor.network, rows.numbers))
     ]
     assert loss[1] < loss[0] - 0.02
     assert abs(loss[1] - loss[2]) < 0.02
@@ -214,14 +225,16 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights():
     assert "batch " in words
     assert "learning rate of " in words
     assert found.training.status == "diverged"
-    assert np.isfinite(logits_of(found.network, rows.numbers)).all()
+    assert np.isfinite(logits_of(found.predictor.network, rows.numbers)).all()
 
 
 def test_embeddings_learn_what_levels_do():
     rows = table(1500, levels=(4,))
     found = fitted(rows, Architecture(hidden=(8,), embedding=2, members=2))
     middle = np.zeros((5, 2))
-    said = logits_of(found.network, middle, np.array([[0], [1], [2], [3], [-1]], np.int32))
+    said = logits_of(
+        found.predictor.network, middle, np.array([[0], [1], [2], [3], [-1]], np.int32)
+    )
     assert said[0] < said[1] < said[2] < said[3]
     assert said[0] < said[4] < said[3]
 
@@ -229,8 +242,8 @@ def test_embeddings_learn_what_levels_do():
 def test_bits_do_not_depend_on_the_rows_beside():
     rows = table(levels=(3,))
     found = fitted(rows, epochs=2, min_steps=1)
-    whole = logits_of(found.network, rows.numbers, rows.codes)
-    alone = logits_of(found.network, rows.numbers[7:8], rows.codes[7:8])
+    whole = logits_of(found.predictor.network, rows.numbers, rows.codes)
+    alone = logits_of(found.predictor.network, rows.numbers[7:8], rows.codes[7:8])
     np.testing.assert_allclose(alone, whole[7:8], rtol=1e-13)
 
 

@@ -17,8 +17,14 @@ def linear_graph(predictor: LinearPredictor, shift: float = 0.0) -> Graph:
     shift : float, default=0.0
         Added to every logit.
     """
+    graph = Graph(len(predictor.center), len(predictor.layout.levels))
+    graph.finish(add_line(graph, predictor, shift))
+    return graph
+
+
+def add_line(graph: Graph, predictor: LinearPredictor, shift: float = 0.0) -> str:
+    """Add what a linear predictor says of the graph's inputs, (n,)."""
     n_numbers, levels = len(predictor.center), predictor.layout.levels
-    graph = Graph(n_numbers, len(levels))
     logit: str | FloatArray = np.array(predictor.base + shift)
     if n_numbers:
         apart = graph.add("Sub", "numbers", predictor.center)
@@ -35,5 +41,4 @@ def linear_graph(predictor: LinearPredictor, shift: float = 0.0) -> Graph:
         found = graph.add("ReduceSum", found, np.array([1]), keepdims=0)
         logit = graph.add("Add", found, logit)
     assert isinstance(logit, str), "a model without columns has no graph"
-    graph.finish(logit)
-    return graph
+    return logit

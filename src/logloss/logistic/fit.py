@@ -17,7 +17,7 @@ from logloss.logistic.columns import Columns, learn_columns
 from logloss.logistic.covariance import Inference
 from logloss.logistic.inference import LogisticSummary, summarise
 from logloss.logistic.minimise import Solution, Status, Watch, minimise
-from logloss.logistic.objective import Objective, penalty_weights
+from logloss.logistic.objective import FloatArray, Objective, penalty_weights
 from logloss.logistic.predictor import LinearPredictor
 from logloss.logistic.profile import Profile, profile
 from logloss.logistic.sample import first_scan
@@ -28,6 +28,8 @@ from logloss.rows.source import Source
 #: Scans after which a fit gives up; a healthy one takes fewer than ten.
 MAX_SCANS = 100
 
+#: Certified distance to the optimum at which a fit stops, as a fraction of a standard error.
+TOL = 1e-3
 
 #: A profile may take this many times `max_scans`: few rows can have ends far out, where the
 #: likelihood is all but flat.
@@ -51,7 +53,7 @@ def fit_logistic(
     alpha: float = 0.0,
     prior: str | None = None,
     fit_intercept: bool = True,
-    tol: float = 1e-3,
+    tol: float = TOL,
     max_scans: int = MAX_SCANS,
     watch: Watch | None = None,
     method: str = "mle",
@@ -106,13 +108,16 @@ def fit_logistic(
     inference = inference or Inference()
     inference.check()
     _check_options(alpha, prior, tol, max_scans, method)
-    moments, sample = (None, None) if method == "firth" else first_scan(source, layout, engine)
-    columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept, moments=moments)
-    if columns.constant_target:
-        raise ArgumentError(
-            "y must hold at least two different values among rows of positive weight; "
-            f"it holds only one class: {columns.base_rate:g}. Check how rows were selected."
-        )
+    objective, sample = _problem(
+        source,
+        layout,
+        engine,
+        alpha=alpha,
+        prior=prior,
+        fit_intercept=fit_intercept,
+        samples=method != "firth",
+    )
+    columns = objective.columns
     recalibration = None
     if base_rate is not None:
         if not fit_intercept:
@@ -121,11 +126,6 @@ def fit_logistic(
                 "of the two."
             )
         recalibration = PriorCorrection(base_rate, columns.base_rate)
-    free = np.ones(layout.size, bool)
-    free[0] = fit_intercept
-    objective = Objective(
-        source, engine, columns, penalty_weights(columns, alpha=alpha, prior=prior), free
-    )
     penalised = alpha > 0 or prior is not None
     likelihood = math.nan
     if method == "firth":
@@ -137,7 +137,7 @@ def fit_logistic(
             tol=tol,
             max_scans=max_scans,
             watch=watch,
-            sample=None if sample is None else sample.block(),
+            sample=sample,
         )
     profiled = None
     if inference.intervals == "profile":
@@ -157,6 +157,61 @@ def fit_logistic(
     )
     _warn(summary)
     return LogisticFit(_predictor(columns, solution), summary, recalibration)
+
+
+def best_line(
+    source: Source[Block],
+    layout: Layout,
+    engine: Engine,
+    *,
+    near: LinearPredictor | None = None,
+    max_scans: int = MAX_SCANS,
+) -> LinearPredictor:
+    """Fit a logistic regression with the weak prior, of which only forecasts are wanted.
+
+    Parameters
+    ----------
+    source, layout, engine, max_scans
+        See `fit_logistic`.
+    near : LinearPredictor, optional
+        That of nearly the same rows: where to begin.
+
+    Raises
+    ------
+    ArgumentError
+        If the rows hold one class only.
+    ColumnError, WeightError
+        If squares of numbers or of weights cannot be summed.
+    """
+    objective, sample = _problem(source, layout, engine, prior="weak", samples=near is None)
+    start = None if near is None else _standardised(near, objective.columns)
+    solution = minimise(objective, tol=TOL, max_scans=max_scans, sample=sample, start=start)
+    return _predictor(objective.columns, solution)
+
+
+def _problem(
+    source: Source[Block],
+    layout: Layout,
+    engine: Engine,
+    *,
+    alpha: float = 0.0,
+    prior: str | None = None,
+    fit_intercept: bool = True,
+    samples: bool = True,
+) -> tuple[Objective, Block | None]:
+    """Return what is to be minimised, and a sample of the rows where that is worth it."""
+    moments, sample = first_scan(source, layout, engine) if samples else (None, None)
+    columns = learn_columns(source, layout, engine, fit_intercept=fit_intercept, moments=moments)
+    if columns.constant_target:
+        raise ArgumentError(
+            "y must hold at least two different values among rows of positive weight; "
+            f"it holds only one class: {columns.base_rate:g}. Check how rows were selected."
+        )
+    free = np.ones(layout.size, bool)
+    free[0] = fit_intercept
+    penalty = penalty_weights(columns, alpha=alpha, prior=prior)
+    objective = Objective(source, engine, columns, penalty, free)
+    return objective, None if sample is None else sample.block()
 
 
 def _check_options(
@@ -221,6 +276,13 @@ def _predictor(columns: Columns, solution: Solution) -> LinearPredictor:
             ]
         ),
     )
+
+
+def _standardised(line: LinearPredictor, columns: Columns) -> FloatArray:
+    """Return a line's coefficients in standardised columns, which have centres of their own."""
+    beta = np.concatenate(([line.base], line.coefficients))
+    beta[0] += line.coefficients[: len(line.center)] @ (columns.center - line.center)
+    return beta * columns.standard.units
 
 
 def _null_log_likelihood(objective: Objective, tol: float, *, fit_intercept: bool) -> float:

@@ -116,15 +116,17 @@ def minimise(
     max_scans: int,
     watch: Watch | None = None,
     sample: Block | None = None,
+    start: FloatArray | None = None,
 ) -> Solution:
     """Minimise the objective until a certified bound on √(2N(F − F*)) is at most `tol`.
 
     N is max(Σw, rows), so `tol` is a fraction of a standard error whatever the
     units, the number of rows and the scale of the weights.  With a `sample` of the rows,
-    light scans go most of the way before the first with a Gram matrix.
+    light scans go most of the way before the first with a Gram matrix.  They, or Newton,
+    begin at `start`; by default at the base rate.
     """
     size = objective.columns.layout.size
-    beta = _start(objective)
+    beta = _start(objective) if start is None else start
     path: tuple[PathPoint, ...] = ()
     if sample is not None and max_scans > 2:
         beta, path = _approach(objective, sample, beta, tol=tol, max_scans=max_scans, watch=watch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,14 +18,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from logloss import kernel
-from logloss.design.block import Block
+from logloss.design.block import Block, Layout
 from logloss.design.labels import encode_labels
 from logloss.design.shuffled import shuffled_arrays
 from logloss.errors import ArgumentError
-from logloss.network.fit import corrections, fit_network, logits_of
-from logloss.network.module import TableNetwork
+from logloss.network.fit import corrections, fit_network
 from logloss.network.online import Online, first_online
 from logloss.network.options import checked_options, checked_weight
+from logloss.network.predictor import NetworkPredictor
 from logloss.network.quality import notes_of
 from logloss.network.recipe import Recipe
 from logloss.network.training import Epoch, adamw
@@ -91,7 +92,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     gamma : float, default=0.0
         Focusing parameter of the focal loss.  Probabilities are corrected for it.
     calibrate : bool, default=True
-        Whether logits are divided by a temperature learned from the rows held out.
+        Whether a line is mixed in, and logits are divided by a temperature, as the rows held
+        out say.  No line is mixed in with `pos_weight` or `gamma`.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights of the last fit.
     checkpoint : path, optional
@@ -111,6 +113,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         The two classes; the second is the positive one.
     network_ : torch.nn.Module
         The trained module: rows in the user's units in, logits out.
+    line_ : Line or None
+        The logistic regression that is mixed in, and its share of the logit; None where the
+        rows held out say that it has none.
     recalibration_ : Chain
         What these logits go through last: corrections, and the temperature.
     history_ : tuple of Epoch
@@ -256,6 +261,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weight, seed = checked_weight(sample_weight, rows), self._seed()
         found = fit_network(
             shuffled_arrays(rows, target, weight, seed),
+            Layout(tuple(map(str, getattr(self, "feature_names_in_", range(rows.shape[1]))))),
             architecture,
             recipe,
             seed=seed,
@@ -266,7 +272,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             device=self.device,
             checkpoint=self.checkpoint,
         )
-        self._take(found.network, found.recalibration, found.training.history, recipe)
+        self._take(found.predictor, found.recalibration, found.training.history, recipe)
         self.best_epoch_ = found.training.best_epoch
         self.status_ = found.training.status
         return self
@@ -281,8 +287,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on some rows, with one pass over them at the full learning rate.
 
         The first call learns how numbers are seen, and the base rate, from its rows.  Nothing
-        is held out and no temperature is learned; what corrects for `pos_weight` and `gamma`
-        is in place.
+        is held out, so that there is no temperature and no line; what corrects for `pos_weight`
+        and `gamma` is in place.
 
         Parameters
         ----------
@@ -304,8 +310,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         first = not hasattr(self, "network_")
         rows, labels = validate_data(self, X, y, dtype=np.float64, reset=first)
         target = self._target(labels, classes, first)
-        codes = np.empty((len(rows), 0), np.int32)
-        block = Block(0, rows, codes, target, checked_weight(sample_weight, rows))
+        weight = checked_weight(sample_weight, rows)
+        block = replace(_bare(rows), y=target, weight=weight)
         seed = self._seed()
         if first:
             self._online = first_online(block, architecture, recipe, seed)
@@ -316,7 +322,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         now = Epoch(
             self.history_[-1].epoch + 1 if self.history_ else 1, loss, np.nan, recipe.learning_rate
         )
-        self._take(self._online.network, corrections(recipe), (*self.history_, now), recipe)
+        predictor = NetworkPredictor(self._online.network)
+        self._take(predictor, corrections(recipe), (*self.history_, now), recipe)
         self.best_epoch_, self.status_ = now.epoch, "partial"
         return self
 
@@ -324,7 +331,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the logits, shape (n,): log-odds of the second class, in nats."""
         check_is_fitted(self)
         rows = validate_data(self, X, dtype=np.float64, reset=False)
-        return self.recalibration_(logits_of(self.network_, rows))
+        return self.recalibration_(self._predictor.logits(_bare(rows)))
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probabilities of both classes, shape (n, 2), in the order of `classes_`."""
@@ -366,7 +373,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         from logloss.network.export import network_graph
 
-        network_graph(self.network_, self.recalibration_).save(path)
+        network_graph(self._predictor, self.recalibration_).save(path)
 
     def _target(
         self, labels: npt.NDArray[Any], classes: npt.ArrayLike | None, first: bool
@@ -386,18 +393,22 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _take(
         self,
-        network: TableNetwork,
+        predictor: NetworkPredictor,
         recalibration: Chain,
         history: tuple[Epoch, ...],
         recipe: Recipe,
     ) -> None:
         """Keep what was found, under scikit-learn's kind of names."""
-        self.network_, self.recalibration_ = network, recalibration
-        self.history_ = history
+        self.network_, self.line_ = predictor.network, predictor.line
+        self.recalibration_, self.history_ = recalibration, history
         self.training_loss_ = np.array([epoch.training_loss for epoch in history])
         self.validation_loss_ = np.array([epoch.validation_loss for epoch in history])
         self.n_iter_ = history[-1].epoch
         self.notes_ = notes_of(recipe)
+
+    @property
+    def _predictor(self) -> NetworkPredictor:
+        return NetworkPredictor(self.network_, self.line_)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -406,3 +417,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
+
+
+def _bare(rows: npt.NDArray[np.float64]) -> Block:
+    """Return rows of numbers as a block."""
+    return Block(0, rows, np.empty((len(rows), 0), np.int32))

@@ -8,19 +8,20 @@ import numpy as np
 from onnx import TensorProto
 
 from logloss.errors import ArgumentError
-from logloss.network.module import HiddenLayer, MemberNorm, TableNetwork
+from logloss.logistic.export import add_line
+from logloss.network.module import HiddenLayer, MemberNorm
 from logloss.network.numbers import Both, Numbers, Piecewise, Robust
+from logloss.network.predictor import NetworkPredictor
 from logloss.onnx import Graph
 from logloss.recalibration import Chain
 
 
-def network_graph(network: TableNetwork, recalibration: Chain) -> Graph:
-    """Return the graph of a network and of what its logits go through last.
+def network_graph(predictor: NetworkPredictor, recalibration: Chain) -> Graph:
+    """Return the graph of a network, of the line beside it, and of what logits go through last.
 
     Parameters
     ----------
-    network : TableNetwork
-        In float64.
+    predictor : NetworkPredictor
     recalibration : Chain
         Of temperatures and prior corrections, and pos_weight's.
 
@@ -29,6 +30,7 @@ def network_graph(network: TableNetwork, recalibration: Chain) -> Graph:
     ArgumentError
         If the network was trained on the focal loss.
     """
+    network, line = predictor.network, predictor.line
     made = network.architecture
     n_numbers = len(next(network.numbers.buffers()))
     graph = Graph(n_numbers, len(made.levels))
@@ -55,6 +57,10 @@ def network_graph(network: TableNetwork, recalibration: Chain) -> Graph:
     if made.linear and effects is not None:
         logits = graph.add("Add", logits, effects)
     logit = graph.add("ReduceMean", logits, np.array([0]), keepdims=0)
+    if line is not None:
+        logit = graph.add("Mul", logit, np.array(1 - line.share))
+        beside = graph.add("Mul", add_line(graph, line.predictor), np.array(line.share))
+        logit = graph.add("Add", logit, beside)
     scale, shift = affine(recalibration)
     graph.finish(graph.add("Add", graph.add("Mul", logit, np.array(scale)), np.array(shift)))
     return graph

@@ -9,22 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from logloss.design.block import Block
+from logloss.design.block import Block, Layout
 from logloss.errors import ArgumentError, ConvergenceWarning
 from logloss.network.checkpoint import Keeper
+from logloss.network.line import SPREAD, Line, learn_line
 from logloss.network.module import Architecture, TableNetwork
-from logloss.network.numbers import NUMBERS, tile_rows
+from logloss.network.numbers import NUMBERS
+from logloss.network.predictor import NetworkPredictor
 from logloss.network.recipe import Recipe
 from logloss.network.stream import Stream, counted, survey
-from logloss.network.training import Epoch, Training, correction, one_thread, train
+from logloss.network.training import Epoch, Judged, Training, correction, one_thread, train
 from logloss.recalibration import Chain, Temperature
 from logloss.rows.protocols import Engine
 from logloss.rows.source import Source
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Up to so many rows, training is in float64: it takes no longer, where products are small.
 SMALL = 512
@@ -36,8 +35,8 @@ class NetworkFit:
 
     Attributes
     ----------
-    network : TableNetwork
-        In evaluation mode, on the processor.
+    predictor : NetworkPredictor
+        The network, in evaluation mode, on the processor, and the line beside it.
     recalibration : Chain
         What its logits go through last.
     training : Training
@@ -48,7 +47,7 @@ class NetworkFit:
         Rows of positive weight, and the sum of their weights.
     """
 
-    network: TableNetwork
+    predictor: NetworkPredictor
     recalibration: Chain
     training: Training
     base_rate: float
@@ -58,6 +57,7 @@ class NetworkFit:
 
 def fit_network(
     parts: Source[Block],
+    layout: Layout,
     architecture: Architecture,
     recipe: Recipe,
     *,
@@ -78,6 +78,8 @@ def fit_network(
     parts : Source of Block
         The rows, in parts that are samples of all of them, a block each; see
         `logloss.design.shuffled`.
+    layout : Layout
+        Names of the columns.
     architecture, recipe
         What is trained, and how.
     seed : int
@@ -87,7 +89,8 @@ def fit_network(
     validation_fraction : float, default=0.15
         Share of rows that one network holds out; of several, each holds out a fold of its own.
     calibrate : bool, default=True
-        Whether a temperature is learned from the rows held out.
+        Whether a line's share and a temperature are learned from the rows held out.  There is no
+        line beside a network whose loss is not the log loss.
     start : TableNetwork, optional
         Weights to go on from.
     device : str, default="cpu"
@@ -132,8 +135,6 @@ def fit_network(
         stream = Stream(parts, found, network, n_folds=n_folds, seed=seed, room=room)
         training = train(network, stream, recipe, watch=watch, keeper=keeper)
         network.to("cpu").cast(torch.float64)
-    if keeper is not None:
-        keeper.remove()
     if architecture.levels:
         network.settle_unseen(torch.from_numpy(found.level_weights))
     if training.trouble:
@@ -143,8 +144,30 @@ def fit_network(
             ConvergenceWarning,
             stacklevel=3,
         )
-    recalibration = _recalibration(training, recipe, calibrate)
-    return NetworkFit(network, recalibration, training, found.base_rate, found.n_rows, found.weight)
+    line, recalibration = None, corrections(recipe)
+    if calibrate and len(training.held_out):
+        line, recalibration = _settled(stream, training.held_out, recipe, layout)
+    if keeper is not None:
+        keeper.remove()
+    return NetworkFit(
+        NetworkPredictor(network, line),
+        recalibration,
+        training,
+        found.base_rate,
+        found.n_rows,
+        found.weight,
+    )
+
+
+def _settled(
+    stream: Stream, held_out: Judged, recipe: Recipe, layout: Layout
+) -> tuple[Line | None, Chain]:
+    """Learn from rows held out what share a line has, and the temperature of the whole."""
+    line, maps = None, corrections(recipe).maps
+    if not maps:
+        line, held_out = learn_line(stream, held_out, layout)
+    rows = (held_out.y, held_out.logits, held_out.weight)
+    return line, Chain((*maps, Temperature.learn(*rows, spread=SPREAD)))
 
 
 def first_network(block: Block, architecture: Architecture, base_rate: float) -> TableNetwork:
@@ -158,47 +181,7 @@ def first_network(block: Block, architecture: Architecture, base_rate: float) ->
     return TableNetwork(architecture, numbers, math.log(base_rate) - math.log1p(-base_rate))
 
 
-def logits_of(
-    network: TableNetwork,
-    numbers: npt.NDArray[np.floating],
-    codes: npt.NDArray[np.int32] | None = None,
-) -> FloatArray:
-    """Return the network's logits, shape (n,), tile by tile.
-
-    Every tile has the same number of rows, the last one filled up, so that the bits of a row
-    do not depend on how many stand beside it.
-    """
-    n_rows, step = len(numbers), tile_rows(network.numbers)
-    logits = np.empty(n_rows)
-    with torch.inference_mode():
-        for first in range(0, n_rows, step):
-            part = slice(first, min(first + step, n_rows))
-            some = _filled(np.asarray(numbers[part], np.float64))
-            coded = None
-            if network.architecture.levels:
-                assert codes is not None, "the network has code columns"
-                coded = torch.from_numpy(_filled(codes[part].astype(np.int64)))
-            logits[part] = network(torch.from_numpy(some), coded)[: part.stop - first].numpy()
-    return logits
-
-
-def _filled(rows: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Return a copy with rows of zeros up to the next power of two, at least 16."""
-    n_rows = max(16, 1 << (len(rows) - 1).bit_length())
-    filled = np.zeros((n_rows, rows.shape[1]), rows.dtype)
-    filled[: len(rows)] = rows
-    return filled
-
-
 def corrections(recipe: Recipe) -> Chain:
     """Return what undoes, in the logits, that the loss was not the log loss."""
     plain = recipe.pos_weight == 1 and recipe.gamma == 0
     return Chain() if plain else Chain((correction(recipe),))
-
-
-def _recalibration(training: Training, recipe: Recipe, calibrate: bool) -> Chain:
-    maps = corrections(recipe).maps
-    logits, y, weight = training.held_out
-    if calibrate and len(y):
-        maps = (*maps, Temperature.learn(y, logits, weight))
-    return Chain(maps)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from logloss.design.block import Block
 from logloss.network.fit import first_network
 from logloss.network.module import Architecture, TableNetwork
 from logloss.network.recipe import Recipe
-from logloss.network.stream import Part, counted, part_of
+from logloss.network.stream import NOT_HELD_OUT, Part, counted, part_of
 from logloss.network.training import adamw, batch_loss, one_thread, take_step
 
 
@@ -33,9 +34,10 @@ class Online:
         rows = counted(block)
         assert rows.weight is not None, "rows that count have a weight"
         scale = float(rows.weight.mean())
+        nowhere = np.full(len(rows), NOT_HELD_OUT)
         with torch.random.fork_rng(devices=[]), one_thread():
             torch.manual_seed(seed)
-            part = part_of(rows, self.network, scale=scale, n_folds=0, seed=seed, encoded=True)
+            part = part_of(rows, nowhere, self.network, scale=scale, encoded=True)
             self.network.train()
             loss = self._pass(part, recipe)
             self.network.eval()

@@ -31,9 +31,8 @@ NOT_HELD_OUT = -1
 #: their mean, which is nearer to the mean of all than one member is.
 _MOST_FOLDS = 8
 
-#: With fewer rows of the rarer class than these in a fold, nothing is held out: so few rows
-#: would choose the epoch by chance.
-_FEWEST_IN_FOLD = 2
+#: With fewer rows of a class nothing is held out: what is left would be another question.
+_FEWEST_OF_A_CLASS = 4
 
 #: Bytes beside its numbers and codes that a row that is kept takes: fold and row numbers.
 _KEPT_BESIDE = 40
@@ -75,14 +74,14 @@ class Survey:
         """Return into how many folds rows are cut; 0 where none is held out.
 
         One member holds out a share of all rows; several hold out a fold, so that every row
-        trains nearly all members.
+        trains nearly all members.  Each fold has a row of both classes, at least.
         """
         if not 0 <= fraction < 1:
             raise ArgumentError(f"validation_fraction must be in [0, 1); got {fraction!r}")
         if fraction == 0:
             return 0
         n_folds = folds_of(members) if members > 1 else max(2, round(1 / fraction))
-        return n_folds if self.rarer >= _FEWEST_IN_FOLD * n_folds else 0
+        return min(n_folds, self.rarer) if self.rarer >= _FEWEST_OF_A_CLASS else 0
 
 
 def survey(parts: Source[Block], levels: tuple[int, ...]) -> Survey:
@@ -224,14 +223,19 @@ class Part:
             numbers = rows.numbers.index_select(0, index)
             yield Rows(numbers if self.encoded else _encoded(network, numbers), *columns)
 
-    def tiles(self, network: TableNetwork, *, held_out: bool) -> Iterator[Rows]:
-        """Return all rows trained on, (n,), or held out, (members, n), some at a time."""
+    def tiles(self, network: TableNetwork, *, held_out: bool) -> Iterator[tuple[Tensor, Rows]]:
+        """Return all rows trained on, (n,), or held out, (members, n), some at a time.
+
+        Before them come their places in the part.
+        """
         index = self.held_out if held_out else self.trained_on
         step = max(1, tile_rows(network.numbers) // network.architecture.members)
         for first in range(0, index.shape[-1], step):
             tile = slice(first, first + step)
             rows = self.batch(network, index[..., tile])
-            yield replace(rows, weight=rows.weight * self.real[:, tile]) if held_out else rows
+            if held_out:
+                rows = replace(rows, weight=rows.weight * self.real[:, tile])
+            yield index[..., tile], rows
 
 
 class Stream:
@@ -287,53 +291,64 @@ class Stream:
         drawn: list[int] = np.random.default_rng([self.seed, epoch]).permutation(len(self)).tolist()
         return drawn
 
+    @property
+    def folds_held_out(self) -> range:
+        """The folds that a member holds out."""
+        return range(self.n_folds if self.members > 1 else min(self.n_folds, 1))
+
+    def dealt(self, number: int) -> tuple[Block, npt.NDArray[np.int64]]:
+        """Read the rows of a part that count, and say in which fold each is."""
+        (read,) = self.parts.shards[number].blocks()
+        block = counted(read)
+        y = _target_of(block)
+        return block, folds(y, self.n_folds, self.members, self.seed + number)
+
     def part(self, number: int) -> Part:
         """Return a part: from memory if it is there, or read."""
         if number in self.kept:
             return self.kept[number]
-        (block,) = self.parts.shards[number].blocks()
-        part = part_of(
-            counted(block),
-            self.network,
-            scale=self.scale,
-            n_folds=self.n_folds,
-            seed=self.seed + number,
-            encoded=self.keeps,
-        )
+        block, fold = self.dealt(number)
+        part = part_of(block, fold, self.network, scale=self.scale, encoded=self.keeps)
         if self.keeps:
             self.kept[number] = part
         return part
 
 
 def part_of(
-    block: Block, network: TableNetwork, *, scale: float, n_folds: int, seed: int, encoded: bool
+    block: Block,
+    fold: npt.NDArray[np.int64],
+    network: TableNetwork,
+    *,
+    scale: float,
+    encoded: bool,
 ) -> Part:
     """Bring a block of rows that count to where a network is trained.
 
     Parameters
     ----------
     block : Block
+    fold : ndarray of shape (n,)
+        See `folds`.
     network : TableNetwork
     scale : float
         What weights are divided by.
-    n_folds, seed
-        See `folds`.
     encoded : bool
         Whether numbers are encoded now.
     """
     dtype, device = network.output.weight.dtype, network.output.weight.device
     members = network.architecture.members
     numbers = _tensor(block.numbers)
-    fold = torch.from_numpy(folds(_target_of(block), n_folds, members, seed)).to(device)
+    folded = torch.from_numpy(fold).to(device)
     rows = Rows(
         _encoded(network, numbers) if encoded else numbers.to(device),
         _tensor(block.codes).to(device) if network.architecture.levels else None,
         torch.tensor(_target_of(block), dtype=dtype).to(device),
         torch.tensor(_weight_of(block) / scale, dtype=dtype).to(device),
-        fold,
+        folded,
     )
-    trained = fold == NOT_HELD_OUT if members == 1 else torch.ones_like(fold, dtype=torch.bool)
-    return Part(rows, encoded, torch.nonzero(trained).squeeze(-1), *_held_out(fold, members))
+    alone = members == 1
+    trained = folded == NOT_HELD_OUT if alone else torch.ones_like(folded, dtype=torch.bool)
+    return Part(rows, encoded, torch.nonzero(trained).squeeze(-1), *_held_out(folded, members))
 
 
 def kept_bytes(network: TableNetwork) -> int:

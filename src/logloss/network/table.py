@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from logloss.design.block import Block, Layout
 from logloss.network.fit import fit_network
-from logloss.network.module import Architecture, TableNetwork
+from logloss.network.module import Architecture
 from logloss.network.predictor import NetworkPredictor
 from logloss.network.quality import options_of
 from logloss.network.recipe import Recipe
@@ -77,6 +79,7 @@ def fit_encoded(
     )
     found = fit_network(
         parts,
+        layout,
         architecture,
         Recipe(epochs=chosen["epochs"], most_steps=chosen["steps"])
         if epochs is None
@@ -96,18 +99,19 @@ def fit_encoded(
         n=found.n_rows,
         weight=found.weight,
         base_rate=found.base_rate,
-        made_of=_words(found.network),
-        n_parameters=sum(parameter.numel() for parameter in found.network.parameters()),
+        made_of=_words(found.predictor),
+        n_parameters=sum(map(torch.numel, found.predictor.network.parameters())),
         status=found.training.status,
         best_epoch=found.training.best_epoch,
         training=tuple(epoch.training_loss for epoch in history),
         validation=tuple(epoch.validation_loss for epoch in history),
     )
-    return TableFit(NetworkPredictor(found.network), recalibration, summary)
+    return TableFit(found.predictor, recalibration, summary)
 
 
-def _words(network: TableNetwork) -> str:
-    made = network.architecture
+def _words(predictor: NetworkPredictor) -> str:
+    made, line = predictor.network.architecture, predictor.line
     layers = "-".join(map(str, made.hidden)) or "no"
     bends = ", ".join(dict.fromkeys(made.activations)) or "linear"
-    return f"{made.members} × {layers} hidden units ({bends})"
+    beside = "" if line is None else f" and {line.share:.0%} of a line"
+    return f"{made.members} × {layers} hidden units ({bends}){beside}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from logloss.network.checkpoint import Keeper
 
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 #: A temperature is learned from no more rows held out than these, or a part beyond.
 _CALIBRATED_ON = 1 << 18
@@ -66,6 +67,35 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What a network says of rows.
+
+    Attributes
+    ----------
+    part, row : ndarray of shape (n,), int64
+        The part that each is in, and its place there.
+    logits, y, weight : ndarray of shape (n,)
+        A weight is 0 where a row only fills up.
+    """
+
+    part: IntArray
+    row: IntArray
+    logits: FloatArray
+    y: FloatArray
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @classmethod
+    def joined(cls, pieces: Sequence[Self]) -> Self:
+        """Return the rows of all pieces, one after the other."""
+        none = (np.empty(0, np.int64), np.empty(0, np.int64), *(np.empty(0) for _ in range(3)))
+        columns = zip(none, *(vars(piece).values() for piece in pieces), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+
+@dataclass(frozen=True)
 class Training:
     """What happened while a network was trained.
 
@@ -79,16 +109,15 @@ class Training:
         Why it ended.
     trouble : str
         Where it diverged: the batch and the learning rate; else empty.
-    held_out : tuple of three ndarray
-        Logits, targets and weights of validation rows under the weights that were kept: of the
-        first parts, if there are many.
+    held_out : Judged
+        Validation rows under the weights that were kept: of the first parts, if there are many.
     """
 
     history: tuple[Epoch, ...]
     best_epoch: int
     status: str
     trouble: str
-    held_out: tuple[FloatArray, FloatArray, FloatArray]
+    held_out: Judged
 
 
 class Run:
@@ -204,43 +233,41 @@ class Run:
         """Return the mean log loss of rows held out, after the corrections; NaN without any."""
         return self._loss(held_out=True) if self.stream.n_folds else math.nan
 
-    def held_out(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return logits, corrected, targets and weights of rows held out, of the first parts."""
-        found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+    def held_out(self) -> Judged:
+        """Return rows held out, of the first parts, with their logits corrected."""
+        found: list[Judged] = []
         for number in range(len(self.stream) if self.stream.n_folds else 0):
             found += self._judged(number, held_out=True)
-            if sum(len(logits) for logits, _, _ in found) >= _CALIBRATED_ON:
+            if sum(map(len, found)) >= _CALIBRATED_ON:
                 break
-        if not found:
-            return np.empty(0), np.empty(0), np.empty(0)
-        logits, y, weight = (np.concatenate(pieces) for pieces in zip(*found, strict=True))
-        return correction(self.recipe)(logits), y, weight
+        rows = Judged.joined(found)
+        return replace(rows, logits=correction(self.recipe)(rows.logits))
 
     def _loss(self, *, held_out: bool) -> float:
         """Return the mean log loss of rows, part by part."""
         total = weight = 0.0
         for number in range(len(self.stream)):
-            for logits, y, w in self._judged(number, held_out=held_out):
-                said = correction(self.recipe)(logits) if held_out else logits
+            for rows in self._judged(number, held_out=held_out):
+                y, w, said = rows.y, rows.weight, rows.logits
+                said = correction(self.recipe)(said) if held_out else said
                 with np.errstate(invalid="ignore"):  # 0 · inf, of a row that only fills up
                     losses = np.where(w > 0, w * kernel.losses_from_logits(y, said), 0)
                 total, weight = total + float(losses.sum()), weight + float(w.sum())
         return total / weight
 
-    def _judged(
-        self, number: int, *, held_out: bool
-    ) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
-        """Return logits, targets and weights of a part: of members apart where held out."""
-        for rows in self.stream.part(number).tiles(self.network, held_out=held_out):
+    def _judged(self, number: int, *, held_out: bool) -> Iterator[Judged]:
+        """Yield what is said of a part, some at a time: by members apart where held out."""
+        for index, rows in self.stream.part(number).tiles(self.network, held_out=held_out):
             with torch.no_grad():
                 logits = self.network.member_logits(rows.numbers, rows.codes)
-            if not held_out:
-                yield _array(logits.mean(0)), _array(rows.y), _array(rows.weight)
-                continue
-            # of several members that hold out the same rows, the mean is judged
-            n_folds = folds_of(len(logits))
-            logits = logits.unflatten(0, (-1, n_folds)).mean(0)
-            yield _array(logits), _array(rows.y[:n_folds]), _array(rows.weight[:n_folds])
+            columns = (index, logits.mean(0), rows.y, rows.weight)
+            if held_out:
+                # of several members that hold out the same rows, the mean is judged
+                n_folds = folds_of(len(logits))
+                of_folds = logits.unflatten(0, (-1, n_folds)).mean(0)
+                columns = (index[:n_folds], of_folds, rows.y[:n_folds], rows.weight[:n_folds])
+            places = columns[0].ravel().numpy(force=True)
+            yield Judged(np.full_like(places, number), places, *map(_array, columns[1:]))
 
     def finish(self) -> Training:
         """Put the best weights back, and say what happened."""
