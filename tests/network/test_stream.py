@@ -157,6 +157,25 @@ def test_a_training_killed_within_a_pass_ends_with_the_same_bits(tmp_path, monke
     assert len(count) <= 3 * 5 * 4 + 4, "what was done before the last part is not done again"
 
 
+def test_a_training_killed_while_its_line_is_fitted_ends_with_the_same_bits(tmp_path, monkeypatch):
+    from logloss.network import fit
+
+    def killed(*_):
+        raise Killed
+
+    path, whole = tmp_path / "c", trained(0)
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "learn_line", killed)
+        with pytest.raises(Killed):
+            trained(0, checkpoint=path)
+    assert path.exists()
+    steps: list[float] = []
+    monkeypatch.setattr("logloss.network.training.Run._step", lambda *_: steps.append(0.0))
+    assert trained(0, checkpoint=path) == whole
+    assert not steps
+    assert not path.exists()
+
+
 def test_a_loss_that_is_not_finite_is_named_by_its_place_in_the_pass(monkeypatch):
     from logloss.network import training
 
