@@ -42,8 +42,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     where :math:`e(x)` are the numbers, each by its rank and by how far it has come through
     pieces of its range, and :math:`h_m` the hidden layers.  Each member holds out rows of its
-    own, and their log loss under it says when to stop.  With its hidden layers it learns what
-    no linear predictor can, such as the exclusive or.
+    own, and their log loss under it says when to stop, and what share of the log-odds a logistic
+    regression of the same rows is to have.  With its hidden layers it learns what no linear
+    predictor can, such as the exclusive or.
 
     Parameters
     ----------
@@ -85,8 +86,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     validation_fraction : float, default=0.15
         Share of rows that one network holds out; of several, each holds out a fold, and of
         multiples of eight, all that share a fold are judged by their mean.
-        0 holds out none, and neither is one where a class has too few rows: training then takes
-        all its epochs and keeps the last weights.
+        0 holds out none, and neither is one where a class has fewer than four rows: training
+        then takes all its epochs and keeps the last weights.
     pos_weight : float, default=1.0
         Factor of the loss of positive rows.  Probabilities are corrected for it.
     gamma : float, default=0.0
