@@ -71,8 +71,9 @@ def test_where_a_line_says_nothing_there_is_none():
 
 @pytest.mark.parametrize("option", [{"pos_weight": 3.0}, {"gamma": 1.0}, {"calibrate": False}])
 def test_there_is_no_line_beside_other_losses_or_where_nothing_is_learned(option):
-    network = NetworkClassifier(random_state=0, epochs=5, **option).fit(*linear(300))
-    assert network.line_ is None
+    rows = linear(300)
+    assert NetworkClassifier(random_state=0, epochs=5).fit(*rows).line_ is not None
+    assert NetworkClassifier(random_state=0, epochs=5, **option).fit(*rows).line_ is None
 
 
 def test_rows_that_come_later_leave_no_line():

@@ -1,8 +1,7 @@
 """Networks for tables, trained on the log loss with PyTorch.
 
 The module, its view of numbers, its training, the line beside it and the scikit-learn face stand
-in a file each.
-Mathematics of the loss lives in `logloss.torch`, not here.
+in a file each.  Mathematics of the loss lives in `logloss.torch`, not here.
 """
 
 from logloss.network.estimator import NetworkClassifier
